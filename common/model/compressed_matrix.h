@@ -1,0 +1,74 @@
+// One compressed linear layer at rest: W ~ U_out^T S_out ... see docs/formats/checkpoint.md, which
+// specifies every byte. This header is the same contract in C++; numerics/decompose/linear_map
+// turns it back into a matrix.
+//
+// In the rotated basis  W~ = q_scale * Q + L R  with Q from a lattice code; in the original basis
+//   W = D_out B_out W~ B_in D_in,   D = diag(+-1 signs), B = block-diagonal Sylvester-Hadamard
+// (natural order, orthonormal, symmetric, so B is its own inverse).
+#ifndef CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_H_
+#define CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/base/types.h"
+
+namespace caldera::model {
+
+enum class CodebookKind { kE8P };
+// Which way a codeword of 8 values runs: down 8 rows of one column (the default), or along a row.
+enum class CodewordAxis { kRows, kColumns };
+
+// Shape and coding of a compressed matrix: what the header of its object says.
+struct CompressedMatrixHeader {
+  std::int64_t rows = 0;       // m, outputs
+  std::int64_t columns = 0;    // n, inputs
+  std::int64_t rank = 0;       // r >= 0
+  CodebookKind codebook = CodebookKind::kE8P;
+  CodewordAxis axis = CodewordAxis::kRows;
+  base::Bits q_bits{2};        // 2, 3, 4
+  base::Bits l_bits{4};        // 4, 8, 16; meaningless when rank == 0
+  base::Bits r_bits{4};
+  std::int64_t input_block = 1;    // Hadamard block along n; 1 = no transform
+  std::int64_t output_block = 1;   // Hadamard block along m
+
+  std::int64_t padded_rows() const { return (rows + 7) / 8 * 8; }    // m8
+  std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }    // r8
+  friend bool operator==(const CompressedMatrixHeader&, const CompressedMatrixHeader&) = default;
+};
+
+// Codes as unpacked integers in memory; packing happens in WriteCompressedMatrix. Sizes:
+//   q_codes   [m8/8][n]    one code of q_bits*8 bits per 8 rows x 1 column
+//   l_codes   4 bit: [m8/8][r8], one 32-bit code per 8 rows x 1 rank index;
+//             8 bit: [m8][r8] int8 as uint32 low byte; 16 bit: [m8][r8] IEEE half bits
+//   r_codes   4 bit: [r8/8][n], one 32-bit code per 8 rank indices x 1 column;
+//             8 bit: [r8][n]; 16 bit: [r8][n]
+//   l_scale, r_scale [rank]: L[:,k] = l_scale[k] * decoded, R[k,:] = r_scale[k] * decoded
+//   sign_in [n], sign_out [m]: 1 means -1, 0 means +1
+struct CompressedMatrix {
+  CompressedMatrixHeader header;
+  float q_scale = 0;
+  std::vector<std::uint32_t> q_codes;
+  std::vector<std::uint32_t> l_codes;
+  std::vector<float> l_scale;
+  std::vector<std::uint32_t> r_codes;
+  std::vector<float> r_scale;
+  std::vector<std::uint8_t> sign_in;
+  std::vector<std::uint8_t> sign_out;
+};
+
+// INVALID_ARGUMENT naming the field when the header is out of its domain or a vector has another
+// size than the header asks for.
+absl::Status ValidateCompressedMatrix(const CompressedMatrix& matrix, const std::string& name);
+
+// 8 * stored bytes / (m n), from the header alone: codes, scales, signs and padding, as
+// WriteCompressedMatrix stores them (algorithm.md, "bits_per_weight").
+double BitsPerWeight(const CompressedMatrixHeader& header);
+std::uint64_t StoredBytes(const CompressedMatrixHeader& header);
+
+}  // namespace caldera::model
+
+#endif  // CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_H_

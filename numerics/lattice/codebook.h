@@ -1,0 +1,42 @@
+// A code for 8-vectors: what Q and the 4-bit factors are rounded with.
+//
+// Vectors come component-major, so that SIMD lanes are vectors: component i of vector v is
+// x[i * stride + v]. Thread rule: a codebook is immutable; all methods are safe from any thread.
+#ifndef CALDERA_NUMERICS_LATTICE_CODEBOOK_H_
+#define CALDERA_NUMERICS_LATTICE_CODEBOOK_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "common/base/types.h"
+#include "common/model/compressed_matrix.h"
+
+namespace caldera::lattice {
+
+inline constexpr int kCodeDimension = 8;
+
+class Codebook {
+ public:
+  virtual ~Codebook() = default;
+
+  virtual base::Bits bits() const = 0;      // per value: a code has 8 * bits() bits
+  virtual float input_rms() const = 0;      // rms of the input at which the Gaussian MSE is smallest
+  virtual bool exact() const = 0;           // Encode finds the nearest codeword (sweeps need no guard)
+
+  // Codes of `count` vectors and, where `decoded` is not null, their codewords in the layout of x.
+  // Every float input has a code; NaN gives some code. `decoded` may be x itself.
+  virtual void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,
+                      float* decoded) const = 0;
+  // Codewords of codes, component-major as above.
+  virtual void Decode(const std::uint32_t* codes, std::size_t count, float* out,
+                      std::size_t stride) const = 0;
+};
+
+// The codebook of a kind and width, owned by the library and alive for the whole program (its tables
+// are built on first use). UNIMPLEMENTED for a pair that does not exist.
+absl::StatusOr<const Codebook*> FindCodebook(model::CodebookKind kind, base::Bits bits);
+
+}  // namespace caldera::lattice
+
+#endif  // CALDERA_NUMERICS_LATTICE_CODEBOOK_H_
