@@ -20,6 +20,7 @@ struct Llama3RopeScaling {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   std::int64_t original_max_position_embeddings = 8192;
+  friend bool operator==(const Llama3RopeScaling&, const Llama3RopeScaling&) = default;
 };
 
 struct ModelConfig {
@@ -43,6 +44,7 @@ struct ModelConfig {
   bool mlp_bias = false;
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
 // Reads config.json text. `name` is what errors call it. INVALID_ARGUMENT names the field that is
