@@ -2,8 +2,9 @@
 //
 // Every rank calls the same collectives in the same order; all block until done. Implementations:
 // SerialCommunicator (one rank), ThreadCommunicator (ranks are threads, tests), MpiCommunicator
-// (numerics/dist/mpi_communicator.*, the only place that knows mpi.h). A failing rank ends the whole
-// MPI job, so nothing here returns an error. Only the thread that owns the communicator may call it.
+// (numerics/dist/mpi_communicator.*, the only place that knows mpi.h). A failing rank ends the
+// whole MPI job, so nothing here returns an error. Only the thread that owns the communicator may
+// call it.
 #ifndef CALDERA_NUMERICS_DIST_COMMUNICATOR_H_
 #define CALDERA_NUMERICS_DIST_COMMUNICATOR_H_
 
@@ -18,7 +19,7 @@ class Communicator {
  public:
   virtual ~Communicator() = default;
 
-  virtual int rank() const = 0;   // 0 .. size() - 1
+  virtual int rank() const = 0;  // 0 .. size() - 1
   virtual int size() const = 0;
 
   virtual void Barrier() = 0;
@@ -30,9 +31,9 @@ class Communicator {
   // polls instead of spinning: for idle times between tasks.
   virtual void BroadcastWhenReady(std::vector<std::byte>& message, int root) = 0;
 
-  // Element-wise over ranks; every rank gets the result. The order of addition is not defined: a caller
-  // that needs the same bits for any number of ranks adds exactly (exact_sum.h) or sums vectors in
-  // which each entry is non-zero on one rank only.
+  // Element-wise over ranks; every rank gets the result. The order of addition is not defined: a
+  // caller that needs the same bits for any number of ranks adds exactly (exact_sum.h) or sums
+  // vectors in which each entry is non-zero on one rank only.
   virtual void AllReduceSum(std::span<double> values) = 0;
   virtual void AllReduceMax(std::span<double> values) = 0;
 

@@ -1,7 +1,7 @@
 // How the rows of an m x n matrix are shared out: fixed blocks, contiguous runs of them per rank.
 //
-// Blocks do not depend on the number of ranks or threads: every sum over rows is taken block by block,
-// so the same job gives the same bytes however it is spread.
+// Blocks do not depend on the number of ranks or threads: every sum over rows is taken block by
+// block, so the same job gives the same bytes however it is spread.
 #ifndef CALDERA_NUMERICS_DIST_ROW_PARTITION_H_
 #define CALDERA_NUMERICS_DIST_ROW_PARTITION_H_
 

@@ -16,7 +16,7 @@ struct MatrixView {
   T* data = nullptr;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  std::int64_t stride = 0;   // elements from one row to the next, >= columns
+  std::int64_t stride = 0;  // elements from one row to the next, >= columns
 
   T& operator()(std::int64_t i, std::int64_t j) const {
     assert(i >= 0 && i < rows && j >= 0 && j < columns);
@@ -38,9 +38,7 @@ struct MatrixView {
     return Block(0, first, rows, count);
   }
   // A writable view reads as well.
-  operator MatrixView<const T>() const
-    requires(!std::is_const_v<T>)
-  {
+  operator MatrixView<const T>() const requires(!std::is_const_v<T>) {
     return {data, rows, columns, stride};
   }
 };
