@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/model/calibration_text.h"
 #include "common/model/model_config.h"
 #include "common/model/tensor_source.h"
 #include "numerics/linalg/matrix.h"
@@ -19,8 +20,11 @@
 
 namespace caldera::llama {
 
-// Token ids of one window, positions 0 .. size() - 1; at least one.
-using Window = std::vector<std::int32_t>;
+// Token ids of one window, positions 0 .. size() - 1; at least one. Borrowed.
+using Window = std::span<const std::int32_t>;
+
+// The windows of a cut text, one after another; borrowed from `windows`.
+std::vector<Window> WindowsOf(const model::TokenWindows& windows);
 
 // Hidden states of a list of windows, tokens x hidden_size each.
 struct ActivationSet {
