@@ -1,8 +1,10 @@
-// Errors of the house: absl::Status with fmt-formatted messages, and the two macros that pass them on.
+// Errors of the house: absl::Status with fmt-formatted messages, and the two macros that pass them
+// on.
 //
-// Every fallible function returns absl::Status or absl::StatusOr<T>; exceptions never cross a public
-// function. A message names the culprit (file, tensor, field) because it is what the user reads.
-// Code -> exit code and gRPC code mapping: see common/rpc/status_conversion.h and client/exit_code.h.
+// Every fallible function returns absl::Status or absl::StatusOr<T>; exceptions never cross a
+// public function. A message names the culprit (file, tensor, field) because it is what the user
+// reads. Code -> exit code and gRPC code mapping: see common/rpc/status_conversion.h and
+// client/exit_code.h.
 #ifndef CALDERA_COMMON_BASE_STATUS_H_
 #define CALDERA_COMMON_BASE_STATUS_H_
 
@@ -17,10 +19,10 @@
 namespace caldera::base {
 
 // Shorthands: base::InvalidArgument("tensor {}: {} rows, expected {}", name, rows, expected).
-#define CALDERA_DEFINE_STATUS_MAKER(Name, Code)                                             \
-  template <typename... Args>                                                              \
-  [[nodiscard]] absl::Status Name(fmt::format_string<Args...> format, Args&&... args) {    \
-    return absl::Status(Code, fmt::format(format, std::forward<Args>(args)...));           \
+#define CALDERA_DEFINE_STATUS_MAKER(Name, Code)                                         \
+  template <typename... Args>                                                           \
+  [[nodiscard]] absl::Status Name(fmt::format_string<Args...> format, Args&&... args) { \
+    return absl::Status(Code, fmt::format(format, std::forward<Args>(args)...));        \
   }
 CALDERA_DEFINE_STATUS_MAKER(InvalidArgument, absl::StatusCode::kInvalidArgument)
 CALDERA_DEFINE_STATUS_MAKER(NotFound, absl::StatusCode::kNotFound)
@@ -53,16 +55,17 @@ CALDERA_DEFINE_STATUS_MAKER(PermissionDenied, absl::StatusCode::kPermissionDenie
 #define CALDERA_CONCAT_INNER(a, b) a##b
 #define CALDERA_CONCAT(a, b) CALDERA_CONCAT_INNER(a, b)
 
-#define CALDERA_RETURN_IF_ERROR(expression)                                       \
-  do {                                                                            \
-    if (absl::Status caldera_status = (expression); !caldera_status.ok()) {       \
-      return caldera_status;                                                      \
-    }                                                                             \
+#define CALDERA_RETURN_IF_ERROR(expression)                                 \
+  do {                                                                      \
+    if (absl::Status caldera_status = (expression); !caldera_status.ok()) { \
+      return caldera_status;                                                \
+    }                                                                       \
   } while (false)
 
 // CALDERA_ASSIGN_OR_RETURN(auto value, Fallible()): declares or assigns, or returns the error.
-#define CALDERA_ASSIGN_OR_RETURN(declaration, expression) \
-  CALDERA_ASSIGN_OR_RETURN_IMPL(CALDERA_CONCAT(caldera_status_or_, __LINE__), declaration, expression)
+#define CALDERA_ASSIGN_OR_RETURN(declaration, expression)                                  \
+  CALDERA_ASSIGN_OR_RETURN_IMPL(CALDERA_CONCAT(caldera_status_or_, __LINE__), declaration, \
+                                expression)
 #define CALDERA_ASSIGN_OR_RETURN_IMPL(name, declaration, expression) \
   auto name = (expression);                                          \
   if (!name.ok()) return name.status();                              \
