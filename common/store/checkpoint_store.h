@@ -1,12 +1,13 @@
-// Where objects, receipts and published checkpoints lie: the contract of file://, memory and (later) s3://.
+// Where objects, receipts and published checkpoints lie: the contract of file://, memory and
+// (later) s3://.
 //
-// An object is immutable and named by its content: `objects/sha256/ab/<64 hex>`. It appears whole or
-// not at all: bytes are staged, hashed while written, synced, then renamed. A published file is a
-// second name for an object (hard link, server-side copy). Keys are relative, '/'-separated, made of
-// [A-Za-z0-9._-] parts; no part is empty, "." or ".." (store/keys.h validates).
-// Thread rule: every method may be called from several threads at once.
-// Errors: NOT_FOUND names the key; RESOURCE_EXHAUSTED for a full disk; DATA_LOSS for a digest that does
-// not match; INVALID_ARGUMENT for a bad key; UNAVAILABLE for what a retry may mend.
+// An object is immutable and named by its content: `objects/sha256/ab/<64 hex>`. It appears whole
+// or not at all: bytes are staged, hashed while written, synced, then renamed. A published file is
+// a second name for an object (hard link, server-side copy). Keys are relative, '/'-separated, made
+// of [A-Za-z0-9._-] parts; no part is empty, "." or ".." (store/keys.h validates). Thread rule:
+// every method may be called from several threads at once. Errors: NOT_FOUND names the key;
+// RESOURCE_EXHAUSTED for a full disk; DATA_LOSS for a digest that does not match; INVALID_ARGUMENT
+// for a bad key; UNAVAILABLE for what a retry may mend.
 #ifndef CALDERA_COMMON_STORE_CHECKPOINT_STORE_H_
 #define CALDERA_COMMON_STORE_CHECKPOINT_STORE_H_
 
@@ -24,19 +25,20 @@ namespace caldera::store {
 
 // Name and size of an object.
 struct ObjectInfo {
-  std::string sha256;        // 64 lower-case hex digits
-  std::uint64_t size = 0;    // bytes
+  std::string sha256;      // 64 lower-case hex digits
+  std::uint64_t size = 0;  // bytes
   friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
 };
 
-// An object being written. Destroying it before Commit discards what was staged. One thread at a time.
+// An object being written. Destroying it before Commit discards what was staged. One thread at a
+// time.
 class ObjectWriter {
  public:
   virtual ~ObjectWriter() = default;
   virtual absl::Status Append(std::span<const std::byte> bytes) = 0;
   virtual std::uint64_t size() const = 0;  // bytes appended so far
-  // Syncs and renames; afterwards the object is readable under its digest. Committing bytes that are
-  // already an object is no error. No method may be called after it.
+  // Syncs and renames; afterwards the object is readable under its digest. Committing bytes that
+  // are already an object is no error. No method may be called after it.
   virtual absl::StatusOr<ObjectInfo> Commit() = 0;
 };
 
@@ -47,8 +49,8 @@ class CheckpointStore {
   // "file:///dir" or "memory://name".
   virtual const std::string& uri() const = 0;
 
-  // Starts an object. `label` (a valid key part) names the attempt: staging of dead attempts is found
-  // and removed by it (RemoveStaging).
+  // Starts an object. `label` (a valid key part) names the attempt: staging of dead attempts is
+  // found and removed by it (RemoveStaging).
   virtual absl::StatusOr<std::unique_ptr<ObjectWriter>> Stage(const std::string& label) = 0;
   virtual absl::Status RemoveStaging(const std::string& label) = 0;
 
@@ -68,8 +70,8 @@ class CheckpointStore {
   virtual absl::StatusOr<std::vector<std::string>> ListKeys(const std::string& prefix) const = 0;
 
   // Gives an object the name `file` (a key part) in the published directory `output_uri`, creating
-  // the directory; hard link where possible, else copy then rename. Replaces nothing: ALREADY_EXISTS
-  // when the name is taken by other bytes, OK when by the same.
+  // the directory; hard link where possible, else copy then rename. Replaces nothing:
+  // ALREADY_EXISTS when the name is taken by other bytes, OK when by the same.
   virtual absl::Status Publish(const std::string& sha256, const std::string& output_uri,
                                const std::string& file) = 0;
   // Writes a small file into a published directory by rename, synced (manifest.json comes last so).
@@ -80,8 +82,8 @@ class CheckpointStore {
   virtual absl::StatusOr<std::uint64_t> FreeBytes() const = 0;
 };
 
-// Opens the store of a URI ("file:///dir", creating the directory; "/dir" means file). INVALID_ARGUMENT
-// for an unknown scheme.
+// Opens the store of a URI ("file:///dir", creating the directory; "/dir" means file).
+// INVALID_ARGUMENT for an unknown scheme.
 absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenStore(const std::string& uri);
 
 }  // namespace caldera::store
