@@ -9,10 +9,10 @@
 #ifndef CALDERA_NUMERICS_LLAMA_CALIBRATE_H_
 #define CALDERA_NUMERICS_LLAMA_CALIBRATE_H_
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -27,7 +27,7 @@ namespace caldera::llama {
 // This rank's share of the hidden states: local.windows[i] is window i * size + rank.
 struct CalibrationSet {
   ActivationSet local;
-  std::int64_t total_windows = 0;
+  std::vector<std::int64_t> tokens;  // of every window, on every rank
 };
 
 // Reads embeddings on rank 0 (`source` may be null on the others: only rank 0 reaches the model)
@@ -43,7 +43,10 @@ absl::StatusOr<LayerWeights> LoadLayerOnRanks(const model::TensorSource* source,
                                               dist::Communicator& communicator);
 
 // The four Hessians of one layer, in the order of model::HessianKind; this rank's tiles.
-using LayerHessians = std::array<decompose::HessianAccumulator, model::kHessianKindCount>;
+struct LayerHessians {
+  std::vector<std::int64_t> sizes;
+  std::vector<decompose::HessianAccumulator> accumulators;
+};
 LayerHessians MakeLayerHessians(const model::ModelConfig& config,
                                 const dist::Communicator& communicator);
 

@@ -33,8 +33,12 @@ struct ActivationSet {
   std::int64_t MaxTokens() const;
 };
 
-// Embeds every window. INVALID_ARGUMENT for an empty window, a token outside the vocabulary or
-// (with the window's index) more tokens than max_position_embeddings.
+// Hidden states of one window. INVALID_ARGUMENT for an empty window, a token outside the
+// vocabulary, or more tokens than max_position_embeddings.
+absl::StatusOr<linalg::MatrixF> EmbedWindow(const model::TensorSource& source,
+                                            const model::ModelConfig& config, Window window);
+
+// Embeds every window; errors of EmbedWindow with the window's index.
 absl::StatusOr<ActivationSet> Embed(const model::TensorSource& source,
                                     const model::ModelConfig& config,
                                     std::span<const Window> windows);

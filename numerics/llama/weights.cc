@@ -1,10 +1,12 @@
 #include "numerics/llama/weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 
 #include "common/base/status.h"
 #include "common/model/model_tensors.h"
+#include "numerics/kernels/transformer.h"
 
 namespace caldera::llama {
 namespace {
@@ -13,12 +15,12 @@ using model::Projection;
 
 absl::Status CheckFinite(const std::string& what, std::int64_t first_row, linalg::ConstViewF view) {
   for (std::int64_t i = 0; i < view.rows; ++i) {
-    for (std::int64_t j = 0; j < view.columns; ++j) {
-      if (!std::isfinite(view(i, j))) {
-        return base::InvalidArgument("{}, row {}, column {}: {} is not finite", what, first_row + i,
-                                     j, view(i, j));
-      }
-    }
+    const float* row = view.row(i);
+    if (kernels::IsFinite(row, static_cast<std::size_t>(view.columns))) continue;
+    const float* bad =
+        std::find_if_not(row, row + view.columns, [](float value) { return std::isfinite(value); });
+    return base::InvalidArgument("{}, row {}, column {}: {} is not finite", what, first_row + i,
+                                 bad - row, *bad);
   }
   return absl::OkStatus();
 }

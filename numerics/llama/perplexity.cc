@@ -1,0 +1,207 @@
+#include "numerics/llama/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "common/base/status.h"
+#include "numerics/kernels/parallel.h"
+#include "numerics/kernels/transformer.h"
+#include "numerics/linalg/blas.h"
+
+namespace caldera::llama {
+namespace {
+
+constexpr std::int64_t kVocabularyChunk = 4096;
+// Tokens per head GEMM: fixed, so that the bits of a row do not depend on the window's neighbours.
+constexpr std::int64_t kTokenBlock = 256;
+
+// What scoring keeps per predicted token.
+struct TokenScore {
+  double log_sum_exp = -std::numeric_limits<double>::infinity();
+  double target_logit = 0;
+};
+
+// `scores[t]` predicts token t + 1 of the window.
+struct ScoredWindow {
+  Window window;
+  linalg::ConstViewF hidden;  // after the final norm
+  std::vector<TokenScore> scores;
+};
+
+double LogAddExp(double a, double b) {
+  const double larger = std::max(a, b);
+  if (larger == -std::numeric_limits<double>::infinity()) return larger;
+  return larger + std::log1p(std::exp(std::min(a, b) - larger));
+}
+
+// Rows of the head [first, first + rows.rows()).
+struct HeadChunk {
+  std::int64_t first = 0;
+  linalg::MatrixF rows;
+};
+
+void ScoreRow(const HeadChunk& chunk, std::int32_t target, const float* logits, TokenScore& score) {
+  const auto count = static_cast<std::size_t>(chunk.rows.rows());
+  score.log_sum_exp = LogAddExp(score.log_sum_exp, kernels::LogSumExp(logits, count));
+  const std::int64_t column = target - chunk.first;
+  if (column >= 0 && column < chunk.rows.rows()) score.target_logit = logits[column];
+}
+
+void ScoreChunk(const HeadChunk& chunk, ScoredWindow& scored) {
+  const auto tokens = static_cast<std::int64_t>(scored.scores.size());
+  linalg::MatrixF logits(std::min(kTokenBlock, tokens), chunk.rows.rows());
+  for (std::int64_t first = 0; first < tokens; first += kTokenBlock) {
+    const std::int64_t count = std::min(kTokenBlock, tokens - first);
+    linalg::Gemm(scored.hidden.Rows(first, count), linalg::Transposed(chunk.rows.view()),
+                 logits.view().Rows(0, count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto t = static_cast<std::size_t>(first + i);
+      ScoreRow(chunk, scored.window[t + 1], logits.row(i), scored.scores[t]);
+    }
+  }
+}
+
+// Calls `use` with the head's rows, chunk by chunk; each chunk is read once.
+absl::Status ForEachHeadChunk(const model::TensorSource& source, const model::ModelConfig& config,
+                              const std::function<void(const HeadChunk&)>& use) {
+  for (std::int64_t first = 0; first < config.vocab_size; first += kVocabularyChunk) {
+    const std::int64_t count = std::min(kVocabularyChunk, config.vocab_size - first);
+    CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF rows, LoadHeadRows(source, config, first, count));
+    use({first, std::move(rows)});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplyFinalNorm(const model::TensorSource& source, const model::ModelConfig& config,
+                            ActivationSet& activations) {
+  CALDERA_ASSIGN_OR_RETURN(const std::vector<float> norm, LoadFinalNorm(source, config));
+  const auto epsilon = static_cast<float>(config.rms_norm_eps);
+  for (linalg::MatrixF& hidden : activations.windows) {
+    for (std::int64_t i = 0; i < hidden.rows(); ++i) {
+      kernels::RmsNorm(hidden.row(i), norm.data(), norm.size(), epsilon, hidden.row(i));
+    }
+  }
+  return absl::OkStatus();
+}
+
+using StepDone = std::function<void()>;
+
+// Hidden states after the final norm: all layers, each loaded once.
+absl::StatusOr<ActivationSet> FinalHidden(const model::TensorSource& source,
+                                          const model::ModelConfig& config,
+                                          std::span<const Window> windows, const StepDone& done) {
+  CALDERA_ASSIGN_OR_RETURN(ActivationSet activations, Embed(source, config, windows));
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    CALDERA_ASSIGN_OR_RETURN(const LayerWeights weights, LoadLayer(source, config, layer));
+    RunLayer(config, weights, activations);
+    done();
+  }
+  CALDERA_RETURN_IF_ERROR(ApplyFinalNorm(source, config, activations));
+  return activations;
+}
+
+std::vector<double> LogProbabilities(const ScoredWindow& scored) {
+  std::vector<double> values;
+  for (const TokenScore& score : scored.scores) {
+    values.push_back(score.target_logit - score.log_sum_exp);
+  }
+  return values;
+}
+
+absl::StatusOr<std::vector<std::vector<double>>> ScoreWindows(const model::TensorSource& source,
+                                                              const model::ModelConfig& config,
+                                                              std::span<const Window> windows,
+                                                              const StepDone& done) {
+  CALDERA_ASSIGN_OR_RETURN(const ActivationSet hidden, FinalHidden(source, config, windows, done));
+  std::vector<ScoredWindow> scored(windows.size());
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    scored[i] = {windows[i], hidden.windows[i].view(),
+                 std::vector<TokenScore>(windows[i].size() - 1)};
+  }
+  CALDERA_RETURN_IF_ERROR(ForEachHeadChunk(source, config, [&](const HeadChunk& chunk) {
+    kernels::ParallelFor(static_cast<std::int64_t>(scored.size()), [&](std::int64_t i) {
+      ScoreChunk(chunk, scored[static_cast<std::size_t>(i)]);
+    });
+  }));
+  std::vector<std::vector<double>> values;
+  for (const ScoredWindow& window : scored) values.push_back(LogProbabilities(window));
+  return values;
+}
+
+// Consecutive windows whose hidden states fit into the limit together (one at least).
+std::vector<std::span<const Window>> Passes(std::span<const Window> windows,
+                                            std::int64_t token_limit) {
+  std::vector<std::span<const Window>> passes;
+  std::size_t first = 0;
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    const auto size = static_cast<std::int64_t>(windows[i].size());
+    if (i > first && tokens + size > token_limit) {
+      passes.push_back(windows.subspan(first, i - first));
+      first = i;
+      tokens = 0;
+    }
+    tokens += size;
+  }
+  if (first < windows.size()) passes.push_back(windows.subspan(first));
+  return passes;
+}
+
+// Sum over windows of the sum over tokens, both in order.
+void AddScores(const std::vector<std::vector<double>>& log_probabilities, Perplexity& total) {
+  for (const std::vector<double>& window : log_probabilities) {
+    double sum = 0;
+    for (const double value : window) sum -= value;
+    total.nll += sum;
+    total.tokens += static_cast<std::int64_t>(window.size());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Perplexity> EvaluatePerplexity(const model::TensorSource& source,
+                                              const model::ModelConfig& config,
+                                              std::span<const Window> windows,
+                                              const PerplexityOptions& options) {
+  const auto token_bytes = config.hidden_size * static_cast<std::int64_t>(sizeof(float));
+  const auto passes = Passes(windows, options.activation_bytes / token_bytes);
+  const std::int64_t steps = static_cast<std::int64_t>(passes.size()) * config.num_hidden_layers;
+  std::int64_t done = 0;
+  const StepDone step = [&] {
+    ++done;
+    if (options.progress) options.progress(done, steps);
+  };
+  Perplexity total;
+  for (const std::span<const Window> pass : passes) {
+    CALDERA_ASSIGN_OR_RETURN(const auto scores, ScoreWindows(source, config, pass, step));
+    AddScores(scores, total);
+  }
+  if (total.tokens == 0) return base::InvalidArgument("no window has a token to score");
+  total.nll /= static_cast<double>(total.tokens);
+  total.perplexity = std::exp(total.nll);
+  return total;
+}
+
+absl::StatusOr<std::vector<std::vector<double>>> TokenLogProbabilities(
+    const model::TensorSource& source, const model::ModelConfig& config,
+    std::span<const Window> windows) {
+  return ScoreWindows(source, config, windows, [] {});
+}
+
+absl::StatusOr<linalg::MatrixF> Logits(const model::TensorSource& source,
+                                       const model::ModelConfig& config, Window window) {
+  CALDERA_ASSIGN_OR_RETURN(const ActivationSet hidden,
+                           FinalHidden(source, config, {&window, 1}, [] {}));
+  const linalg::MatrixF& states = hidden.windows.front();
+  linalg::MatrixF logits(states.rows(), config.vocab_size);
+  CALDERA_RETURN_IF_ERROR(ForEachHeadChunk(source, config, [&](const HeadChunk& chunk) {
+    linalg::Gemm(states, linalg::Transposed(chunk.rows.view()),
+                 logits.view().Columns(chunk.first, chunk.rows.rows()));
+  }));
+  return logits;
+}
+
+}  // namespace caldera::llama
