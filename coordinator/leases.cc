@@ -1,0 +1,142 @@
+#include "coordinator/leases.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/status.h"
+#include "coordinator/error_details.h"
+
+namespace caldera::coordinator {
+namespace {
+
+absl::Duration BackoffAfter(int failures, const LeasePolicy& policy) {
+  const double factor = std::pow(2.0, std::min(failures - 1, 30));
+  return std::min(policy.backoff * factor, policy.max_backoff);
+}
+
+}  // namespace
+
+bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy) {
+  const auto failures = task.failures_of_worker.find(worker.value());
+  return failures != task.failures_of_worker.end() &&
+         failures->second >= policy.failures_before_exclusion;
+}
+
+bool MayGrant(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy,
+              absl::Time now) {
+  const bool free = task.state == TaskState::kPending || task.state == TaskState::kLapsed;
+  return free && task.not_before <= now && !IsExcluded(task, worker, policy);
+}
+
+TaskRecord Grant(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
+                 absl::Time now) {
+  task.state = TaskState::kLeased;
+  task.fence = {holder.lease, task.fence.attempt + 1};
+  task.worker = holder.worker;
+  task.incarnation = holder.incarnation;
+  task.granted = now;
+  task.deadline = now + policy.lease;
+  task.progress = 0;
+  task.progress_time = now;
+  task.status.clear();
+  return task;
+}
+
+absl::Status CheckFence(const TaskRecord& task, const Fence& fence) {
+  if (task.fence == fence && task.state != TaskState::kPending) return absl::OkStatus();
+  return WithReason(
+      base::FailedPrecondition("lease {} attempt {} of task {} of job {} is stale (attempt {} now)",
+                               fence.lease.value(), fence.attempt, task.id, task.job.value(),
+                               task.fence.attempt),
+      kReasonStaleLease, {{"task", task.id}, {"job", task.job.value()}});
+}
+
+TaskRecord Renew(TaskRecord task, std::int64_t progress, const LeasePolicy& policy,
+                 absl::Time now) {
+  task.state = TaskState::kLeased;
+  task.deadline = std::max(task.deadline, now + policy.lease);
+  if (progress != task.progress) {
+    task.progress = progress;
+    task.progress_time = now;
+  }
+  return task;
+}
+
+TaskRecord NoteProgressMade(TaskRecord task, absl::Time now) {
+  task.failures = 0;
+  task.failures_of_worker.clear();
+  task.progress_time = now;
+  return task;
+}
+
+std::optional<LapseReason> FindLapse(const TaskRecord& task, const LeasePolicy& policy,
+                                     absl::Time now) {
+  if (task.state != TaskState::kLeased) return std::nullopt;
+  if (task.deadline <= now) return LapseReason::kExpired;
+  if (task.progress_time + policy.stall_timeout <= now) return LapseReason::kStalled;
+  return std::nullopt;
+}
+
+TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now) {
+  task.state = TaskState::kLapsed;
+  task.not_before = now;
+  ++task.failures;
+  if (reason == LapseReason::kStalled) {
+    ++task.failures_of_worker[task.worker.value()];
+    task.last_error = fmt::format("worker {} made no progress", task.worker.value());
+  } else {
+    task.last_error = fmt::format("worker {} was lost: its lease expired", task.worker.value());
+  }
+  return task;
+}
+
+TaskRecord Release(TaskRecord task) {
+  task.state = TaskState::kPending;
+  task.fence.lease = base::LeaseId();
+  task.not_before = absl::InfinitePast();
+  task.deadline = absl::InfinitePast();
+  return task;
+}
+
+TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& policy,
+                absl::Time now) {
+  task = Release(std::move(task));
+  ++task.failures;
+  ++task.failures_of_worker[task.worker.value()];
+  task.last_error = base::MessageOf(error);
+  task.not_before = now + BackoffAfter(task.failures, policy);
+  return task;
+}
+
+bool IsPermanent(const absl::Status& error) {
+  switch (error.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool IsPoisoned(const TaskRecord& task, const LeasePolicy& policy) {
+  return task.failures >= policy.max_failures;
+}
+
+TaskRecord Complete(TaskRecord task, absl::Time now) {
+  task.state = TaskState::kDone;
+  task.seconds = absl::ToDoubleSeconds(now - task.granted);
+  task.deadline = absl::InfinitePast();
+  return NoteProgressMade(std::move(task), now);
+}
+
+TaskRecord ExtendAfterRestart(TaskRecord task, const LeasePolicy& policy, absl::Time now) {
+  if (task.state != TaskState::kLeased) return task;
+  task.deadline = std::max(task.deadline, now + policy.restart_grace);
+  task.progress_time = now;
+  return task;
+}
+
+}  // namespace caldera::coordinator

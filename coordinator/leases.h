@@ -1,0 +1,93 @@
+// The life of a task under leases, as functions of values: a record, a time and a policy in, the next
+// record out. Nothing here reads a clock, draws randomness or stores anything.
+//
+//            Grant            Complete
+//   kPending -----> kLeased -----------> kDone
+//      ^  ^           |  ^ Renew
+//      |  +- Fail ----+  |
+//      |              | Lapse (deadline passed, stalled)
+//      +--- Grant     v  | Renew, Complete: the holder came back before anybody else took it
+//           again -- kLapsed
+//
+// Fence: (lease id, attempt). Grant makes a new one, so everything the earlier holder still sends is
+// stale. Failures are counted since something of the task last became durable (NoteProgressMade): a
+// unit that moves forward between failures is not poisoned.
+#ifndef CALDERA_COORDINATOR_LEASES_H_
+#define CALDERA_COORDINATOR_LEASES_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "coordinator/records.h"
+
+namespace caldera::coordinator {
+
+// Every number is a flag of the coordinator.
+struct LeasePolicy {
+  absl::Duration lease = absl::Seconds(90);
+  absl::Duration heartbeat = absl::Seconds(15);
+  int max_failures = 5;                               // the poison cap
+  absl::Duration backoff = absl::Seconds(30);         // doubled after each failure ...
+  absl::Duration max_backoff = absl::Minutes(10);     // ... up to this
+  int failures_before_exclusion = 2;                  // of one worker on one task
+  absl::Duration restart_grace = absl::Minutes(5);    // of live leases when the coordinator restarts
+  absl::Duration stall_timeout = absl::Minutes(20);   // heartbeats without progress
+};
+
+// Who gets a lease, under which new id.
+struct LeaseHolder {
+  base::WorkerId worker;
+  std::string incarnation;
+  base::LeaseId lease;
+};
+
+// Whether the task may be given to this worker at `now` as far as its own record says (inputs are
+// job_graph.h's business).
+bool MayGrant(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy,
+              absl::Time now);
+bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy);
+
+// Precondition: MayGrant.
+TaskRecord Grant(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
+                 absl::Time now);
+
+// OK when `fence` is the newest of the task and the task is still that holder's (also lapsed);
+// FAILED_PRECONDITION with reason STALE_LEASE otherwise. A done task passes its own last fence, so
+// repeated calls can be answered.
+absl::Status CheckFence(const TaskRecord& task, const Fence& fence);
+
+// A heartbeat or a write under the lease: a new deadline, and kLeased again if it had lapsed.
+// `progress` moves the stall clock only when it differs from the last one.
+TaskRecord Renew(TaskRecord task, std::int64_t progress, const LeasePolicy& policy, absl::Time now);
+// Something of the task is durable now: forgets failures.
+TaskRecord NoteProgressMade(TaskRecord task, absl::Time now);
+
+// Why the lease is over at `now`: past its deadline, or alive without progress; nullopt while fine.
+enum class LapseReason { kExpired, kStalled };
+std::optional<LapseReason> FindLapse(const TaskRecord& task, const LeasePolicy& policy,
+                                     absl::Time now);
+// kLapsed, counted as a failure (of the worker too when it stalled). No backoff: a lost worker says
+// little about the unit.
+TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now);
+
+// kPending again with a fence nobody holds: the worker restarted, drained or the job was cancelled.
+TaskRecord Release(TaskRecord task);
+
+// The attempt failed with `error`: kPending after a backoff.
+TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& policy,
+                absl::Time now);
+// Whether the task must fail its job: an error that no retry mends, or the poison cap.
+bool IsPermanent(const absl::Status& error);
+bool IsPoisoned(const TaskRecord& task, const LeasePolicy& policy);
+
+// kDone. The fence stays so that the holder's repeated CompleteLease is recognised.
+TaskRecord Complete(TaskRecord task, absl::Time now);
+
+// After a restart of the coordinator: live leases get at least the grace, with a fresh stall clock.
+TaskRecord ExtendAfterRestart(TaskRecord task, const LeasePolicy& policy, absl::Time now);
+
+}  // namespace caldera::coordinator
+
+#endif  // CALDERA_COORDINATOR_LEASES_H_

@@ -1,0 +1,92 @@
+#include "coordinator/memory_state_store.h"
+
+#include <algorithm>
+
+#include "common/base/status.h"
+
+namespace caldera::coordinator {
+namespace {
+
+bool FenceHolds(const JobState& job, const TaskChange& change) {
+  const TaskRecord* stored = FindTask(job, change.task.id);
+  return stored != nullptr && stored->fence == *change.fence &&
+         (stored->state == TaskState::kLeased || stored->state == TaskState::kLapsed);
+}
+
+}  // namespace
+
+absl::Status MemoryStateStore::CheckJobs(const Transition& transition) const {
+  for (const JobRecord& record : transition.jobs) {
+    if (record.request_id.empty()) continue;
+    for (const auto& [id, job] : state_.jobs) {
+      if (id != record.id.value() && job.record.request_id == record.request_id) {
+        return base::AlreadyExists("request {} already made job {}", record.request_id, id);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryStateStore::CheckRows(const Transition& transition) const {
+  auto known = [&](const base::JobId& job) {
+    return state_.jobs.count(job.value()) > 0 ||
+           std::any_of(transition.jobs.begin(), transition.jobs.end(),
+                       [&job](const JobRecord& record) { return record.id == job; });
+  };
+  for (const TaskChange& change : transition.tasks) {
+    if (!known(change.task.job)) return base::NotFound("job {}", change.task.job.value());
+    if (!change.fence.has_value()) continue;
+    const auto job = state_.jobs.find(change.task.job.value());
+    if (job == state_.jobs.end() || !FenceHolds(job->second, change)) return StaleFence(change);
+  }
+  for (const MatrixChange& change : transition.matrices) {
+    if (!known(change.job)) return base::NotFound("job {}", change.job.value());
+    const auto job = state_.jobs.find(change.job.value());
+    if (job != state_.jobs.end() && job->second.matrices.count(change.key) > 0) {
+      return base::AlreadyExists("matrix {} {} of job {}", change.key.first, change.key.second,
+                                 change.job.value());
+    }
+  }
+  for (const HessianChange& change : transition.hessians) {
+    if (!known(change.job)) return base::NotFound("job {}", change.job.value());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryStateStore::Check(const Transition& transition) const {
+  CALDERA_RETURN_IF_ERROR(CheckJobs(transition));
+  CALDERA_RETURN_IF_ERROR(CheckRows(transition));
+  for (const EventChange& change : transition.events) {
+    const auto events = events_.find(change.job.value());
+    if (events != events_.end() && events->second.count(change.event.sequence()) > 0) {
+      return base::AlreadyExists("event {} of job {}", change.event.sequence(),
+                                 change.job.value());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemoryStateStore::Apply(const Transition& transition) {
+  CALDERA_RETURN_IF_ERROR(Check(transition));
+  ApplyToState(transition, &state_);
+  for (const EventChange& change : transition.events) {
+    events_[change.job.value()][change.event.sequence()] = change.event;
+  }
+  for (const base::JobId& job : transition.deleted_jobs) events_.erase(job.value());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::JobEvent>> MemoryStateStore::ReadEvents(const base::JobId& job,
+                                                                      std::int64_t after,
+                                                                      int limit) {
+  std::vector<v1::JobEvent> result;
+  const auto events = events_.find(job.value());
+  if (events == events_.end()) return result;
+  for (auto it = events->second.upper_bound(after);
+       it != events->second.end() && static_cast<int>(result.size()) < limit; ++it) {
+    result.push_back(it->second);
+  }
+  return result;
+}
+
+}  // namespace caldera::coordinator

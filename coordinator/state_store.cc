@@ -1,0 +1,52 @@
+#include "coordinator/state_store.h"
+
+#include "common/base/status.h"
+#include "coordinator/error_details.h"
+
+namespace caldera::coordinator {
+namespace {
+
+void PutTask(const TaskRecord& task, JobState* job) {
+  for (TaskRecord& existing : job->tasks) {
+    if (existing.id == task.id) {
+      existing = task;
+      return;
+    }
+  }
+  job->tasks.push_back(task);
+}
+
+HessianKey KeyOf(const v1::HessianRef& hessian) {
+  return {hessian.layer(), hessian.range(), hessian.kind()};
+}
+
+}  // namespace
+
+void ApplyToState(const Transition& transition, ClusterState* state) {
+  for (const JobRecord& record : transition.jobs) state->jobs[record.id.value()].record = record;
+  for (const TaskChange& change : transition.tasks) {
+    PutTask(change.task, &state->jobs[change.task.job.value()]);
+  }
+  for (const MatrixChange& change : transition.matrices) {
+    state->jobs[change.job.value()].matrices[change.key] = change.matrix;
+  }
+  for (const HessianChange& change : transition.hessians) {
+    state->jobs[change.job.value()].hessians[KeyOf(change.hessian)] = change.hessian;
+  }
+  for (const WorkerRecord& worker : transition.workers) {
+    state->workers[worker.id.value()] = worker;
+  }
+  for (const base::JobId& job : transition.forgotten_hessians) {
+    state->jobs[job.value()].hessians.clear();
+  }
+  for (const base::JobId& job : transition.deleted_jobs) state->jobs.erase(job.value());
+}
+
+absl::Status StaleFence(const TaskChange& change) {
+  return WithReason(base::FailedPrecondition("lease {} attempt {} of task {} of job {} is stale",
+                                             change.fence->lease.value(), change.fence->attempt,
+                                             change.task.id, change.task.job.value()),
+                    kReasonStaleLease);
+}
+
+}  // namespace caldera::coordinator
