@@ -54,7 +54,8 @@ absl::StatusOr<EmbeddingCode> EncodeEmbedding(std::span<const float> values, std
                              LargestMagnitude(row, static_cast<std::int64_t>(i)));
     code.scales[i] = SmallestHalfNotBelow(largest / kLargestCode);
     if (code.scales[i] >= kHalfInfinity) {
-      return base::InvalidArgument("row {}: magnitude {} is too large for a half scale", i, largest);
+      return base::InvalidArgument("row {}: magnitude {} is too large for a half scale", i,
+                                   largest);
     }
     EncodeRow(row, HalfToFloat(code.scales[i]), code.codes.data() + i * width);
   }
