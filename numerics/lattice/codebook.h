@@ -20,9 +20,9 @@ class Codebook {
  public:
   virtual ~Codebook() = default;
 
-  virtual base::Bits bits() const = 0;      // per value: a code has 8 * bits() bits
-  virtual float input_rms() const = 0;      // rms of the input at which the Gaussian MSE is smallest
-  virtual bool exact() const = 0;           // Encode finds the nearest codeword (sweeps need no guard)
+  virtual base::Bits bits() const = 0;  // per value: a code has 8 * bits() bits
+  virtual float input_rms() const = 0;  // rms of the input at which the Gaussian MSE is smallest
+  virtual bool exact() const = 0;       // Encode finds the nearest codeword (sweeps need no guard)
 
   // Codes of `count` vectors and, where `decoded` is not null, their codewords in the layout of x.
   // Every float input has a code; NaN gives some code. `decoded` may be x itself.
@@ -33,8 +33,8 @@ class Codebook {
                       std::size_t stride) const = 0;
 };
 
-// The codebook of a kind and width, owned by the library and alive for the whole program (its tables
-// are built on first use). UNIMPLEMENTED for a pair that does not exist.
+// The codebook of a kind and width, owned by the library and alive for the whole program (its
+// tables are built on first use). UNIMPLEMENTED for a pair that does not exist.
 absl::StatusOr<const Codebook*> FindCodebook(model::CodebookKind kind, base::Bits bits);
 
 }  // namespace caldera::lattice
