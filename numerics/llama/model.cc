@@ -25,9 +25,12 @@ void FeedTap(const Tap& tap, std::int64_t first, std::span<const BlockActivation
 }  // namespace
 
 std::vector<Window> WindowsOf(const model::TokenWindows& windows) {
-  std::vector<Window> views;
-  for (std::int64_t i = 0; i < windows.count(); ++i) views.push_back(windows.window(i));
-  return views;
+  std::vector<Window> owned;
+  for (std::int64_t i = 0; i < windows.count(); ++i) {
+    const auto ids = windows.window(i);
+    owned.emplace_back(ids.begin(), ids.end());
+  }
+  return owned;
 }
 
 std::int64_t ActivationSet::MaxTokens() const {
@@ -37,7 +40,8 @@ std::int64_t ActivationSet::MaxTokens() const {
 }
 
 absl::StatusOr<linalg::MatrixF> EmbedWindow(const model::TensorSource& source,
-                                            const model::ModelConfig& config, Window window) {
+                                            const model::ModelConfig& config,
+                                            const Window& window) {
   if (window.empty()) return base::InvalidArgument("a window without tokens");
   if (config.max_position_embeddings > 0 &&
       static_cast<std::int64_t>(window.size()) > config.max_position_embeddings) {

@@ -20,10 +20,10 @@
 
 namespace caldera::llama {
 
-// Token ids of one window, positions 0 .. size() - 1; at least one. Borrowed.
-using Window = std::span<const std::int32_t>;
+// Token ids of one window, positions 0 .. size() - 1; at least one.
+using Window = std::vector<std::int32_t>;
 
-// The windows of a cut text, one after another; borrowed from `windows`.
+// The windows of a cut text, one after another.
 std::vector<Window> WindowsOf(const model::TokenWindows& windows);
 
 // Hidden states of a list of windows, tokens x hidden_size each.
@@ -36,7 +36,7 @@ struct ActivationSet {
 // Hidden states of one window. INVALID_ARGUMENT for an empty window, a token outside the
 // vocabulary, or more tokens than max_position_embeddings.
 absl::StatusOr<linalg::MatrixF> EmbedWindow(const model::TensorSource& source,
-                                            const model::ModelConfig& config, Window window);
+                                            const model::ModelConfig& config, const Window& window);
 
 // Embeds every window; errors of EmbedWindow with the window's index.
 absl::StatusOr<ActivationSet> Embed(const model::TensorSource& source,

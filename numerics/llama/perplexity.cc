@@ -26,7 +26,7 @@ struct TokenScore {
 
 // `scores[t]` predicts token t + 1 of the window.
 struct ScoredWindow {
-  Window window;
+  std::span<const std::int32_t> window;
   linalg::ConstViewF hidden;  // after the final norm
   std::vector<TokenScore> scores;
 };
@@ -192,7 +192,7 @@ absl::StatusOr<std::vector<std::vector<double>>> TokenLogProbabilities(
 }
 
 absl::StatusOr<linalg::MatrixF> Logits(const model::TensorSource& source,
-                                       const model::ModelConfig& config, Window window) {
+                                       const model::ModelConfig& config, const Window& window) {
   CALDERA_ASSIGN_OR_RETURN(const ActivationSet hidden,
                            FinalHidden(source, config, {&window, 1}, [] {}));
   const linalg::MatrixF& states = hidden.windows.front();

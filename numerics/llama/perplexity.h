@@ -47,7 +47,7 @@ absl::StatusOr<std::vector<std::vector<double>>> TokenLogProbabilities(
 
 // All logits of one window, tokens x vocab_size.
 absl::StatusOr<linalg::MatrixF> Logits(const model::TensorSource& source,
-                                       const model::ModelConfig& config, Window window);
+                                       const model::ModelConfig& config, const Window& window);
 
 }  // namespace caldera::llama
 

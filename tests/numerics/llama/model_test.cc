@@ -26,7 +26,7 @@ std::vector<Ids> SomeIds(std::size_t count) {
   return ids;
 }
 
-std::vector<Window> Views(const std::vector<Ids>& ids) { return {ids.begin(), ids.end()}; }
+std::vector<Window> Views(const std::vector<Ids>& ids) { return ids; }
 
 ActivationSet RunAll(const model::ModelConfig& config, std::span<const Window> windows,
                      const Tap& tap = {}) {

@@ -28,7 +28,7 @@ std::vector<Ids> SomeIds(std::size_t count, std::int64_t vocabulary) {
   return ids;
 }
 
-std::vector<Window> Views(const std::vector<Ids>& ids) { return {ids.begin(), ids.end()}; }
+std::vector<Window> Views(const std::vector<Ids>& ids) { return ids; }
 
 TEST(Perplexity, OfAHeadOfZerosIsTheSizeOfTheVocabulary) {
   const model::ModelConfig config = WideConfig();

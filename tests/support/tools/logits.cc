@@ -3,6 +3,7 @@
 //   test-logits logits MODEL IDS OUT        IDS: decimal ids; OUT: raw float32, tokens x vocabulary
 //   test-logits perplexity MODEL IDS LENGTH prints "tokens nll perplexity" over windows of LENGTH
 //   ids
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -41,7 +42,8 @@ absl::Status PrintPerplexity(const llama::AnyModel& model, const std::vector<std
                              std::size_t length) {
   std::vector<llama::Window> windows;
   for (std::size_t first = 0; first + length <= ids.size(); first += length) {
-    windows.push_back(llama::Window(ids).subspan(first, length));
+    const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(first);
+    windows.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(length));
   }
   CALDERA_ASSIGN_OR_RETURN(const llama::Perplexity result,
                            llama::EvaluatePerplexity(*model.tensors, model.config, windows));
