@@ -53,10 +53,10 @@ absl::StatusOr<DownloadResult> DownloadRange(CheckpointStub& stub,
                                              const TransferOptions& options, base::Clock& clock,
                                              const ChunkSink& sink);
 
-// As DownloadRange, for exactly out.size() bytes from `offset` (request.offset and length are
-// ignored). An empty `out` makes no call.
-absl::Status DownloadInto(CheckpointStub& stub, caldera::v1::ReadRequest request,
-                          const TransferOptions& options, base::Clock& clock, std::uint64_t offset,
+// As DownloadRange, for exactly out.size() bytes from request.offset (request.length is ignored).
+// An empty `out` makes no call.
+absl::Status DownloadInto(CheckpointStub& stub, const caldera::v1::ReadRequest& request,
+                          const TransferOptions& options, base::Clock& clock,
                           std::span<std::byte> out);
 
 // Who uploads: the fence of the lease, and a fresh UUID4 for the object.

@@ -3,6 +3,7 @@
 #   caldera_library(NAME [DEPS target...])      every *.cc of the folder; target caldera_<NAME>
 #   caldera_program(NAME SOURCES file... DEPS target...)
 #   caldera_test_folder(NAME DEPS target...)    every *_test.cc of the folder; one gtest binary <NAME>_test
+#   caldera_reuse_grpc_pch(TARGET)              precompiled gRPC headers for a target that speaks gRPC
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
@@ -56,4 +57,9 @@ function(caldera_test_folder name)
   target_link_libraries(${name}_test PRIVATE caldera_options caldera_warnings ${ARG_DEPS}
                         GTest::gmock GTest::gtest_main)
   gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# For targets most of whose sources include gRPC headers: they are parsed once, in caldera_proto.
+function(caldera_reuse_grpc_pch target)
+  target_precompile_headers(${target} REUSE_FROM caldera_proto)
 endfunction()
