@@ -14,21 +14,42 @@ namespace caldera::model {
 
 enum class Dtype {
   // Plain types, named as in safetensors.
-  kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool,
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
   // GGUF block types (ggml layouts): values come in blocks along a row.
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ6_K,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4_K,
+  kQ6_K,
 };
 
 // Values per block (1 for plain types) and bytes per block.
 std::int64_t BlockElements(Dtype dtype);
 std::int64_t BlockBytes(Dtype dtype);
 bool IsBlockType(Dtype dtype);
+// Whether DecodeToFloat takes it: F64, F32, F16, BF16 and the block types.
+bool HasFloatValue(Dtype dtype);
 
 // "F32", "BF16", "Q4_K", ...; Parse accepts the plain safetensors names only.
 std::string DtypeName(Dtype dtype);
 absl::StatusOr<Dtype> ParseSafetensorsDtype(const std::string& name);
 
-// IEEE half and bfloat16 <-> float32; rounding to nearest even, overflow to infinity, NaN stays NaN.
+// IEEE half and bfloat16 <-> float32; rounding to nearest even, overflow to infinity, NaN stays
+// NaN.
 float HalfToFloat(std::uint16_t bits);
 std::uint16_t FloatToHalf(float value);
 float BFloat16ToFloat(std::uint16_t bits);

@@ -30,6 +30,8 @@ class JsonObject {
 
   // Absent and null are the same: most configuration files write null for "not set".
   bool Has(const std::string& key) const;
+  // Whether the key is written at all, null or not.
+  bool Contains(const std::string& key) const;
 
   // INVALID_ARGUMENT names object and field when it is absent, null or of another type. Integer
   // takes whole numbers within int64 only; Number takes any finite number.
@@ -38,7 +40,6 @@ class JsonObject {
   absl::StatusOr<bool> Bool(const std::string& key) const;
   absl::StatusOr<std::string> String(const std::string& key) const;
   absl::StatusOr<JsonObject> Object(const std::string& key) const;
-  // Integers also takes a single integer, as a list of one.
   absl::StatusOr<std::vector<std::int64_t>> Integers(const std::string& key) const;
   absl::StatusOr<std::vector<std::string>> Strings(const std::string& key) const;
 
@@ -46,7 +47,10 @@ class JsonObject {
   absl::StatusOr<std::int64_t> IntegerOr(const std::string& key, std::int64_t fallback) const;
   absl::StatusOr<double> NumberOr(const std::string& key, double fallback) const;
   absl::StatusOr<std::string> StringOr(const std::string& key, const std::string& fallback) const;
+  // A single integer is a list of one; absent or null is an empty list.
+  absl::StatusOr<std::vector<std::int64_t>> AnyIntegers(const std::string& key) const;
   // nullopt when absent or null.
+  absl::StatusOr<std::optional<std::int64_t>> FindInteger(const std::string& key) const;
   absl::StatusOr<std::optional<bool>> FindBool(const std::string& key) const;
 
  private:

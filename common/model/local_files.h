@@ -45,7 +45,7 @@ class FileByteSource : public ByteSource {
 class LocalFileSet : public FileSet {
  public:
   // `path` is a directory or a regular file; anything else is INVALID_ARGUMENT.
-  static absl::StatusOr<std::unique_ptr<FileSet>> Open(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<FileSet>> OpenPath(const std::string& path);
 
   const std::string& name() const override { return path_; }
   absl::StatusOr<std::vector<Entry>> List() const override;

@@ -35,11 +35,11 @@ struct ModelConfig {
   std::int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-5;
   double rope_theta = 10000.0;
-  std::optional<double> rope_linear_factor;            // rope_type "linear"
-  std::optional<Llama3RopeScaling> rope_llama3;        // rope_type "llama3"
-  std::optional<std::int64_t> sliding_window;          // attention looks back this many positions
+  std::optional<double> rope_linear_factor;      // rope_type "linear"
+  std::optional<Llama3RopeScaling> rope_llama3;  // rope_type "llama3"
+  std::optional<std::int64_t> sliding_window;    // attention looks back this many positions
   bool tie_word_embeddings = false;
-  bool attention_bias = false;                         // q, k, v have a bias (Qwen2); o when also o_bias
+  bool attention_bias = false;  // q, k, v have a bias (Qwen2); o when also o_bias
   bool attention_output_bias = false;
   bool mlp_bias = false;
   std::optional<std::int64_t> bos_token_id;
@@ -51,6 +51,10 @@ struct ModelConfig {
 // missing, of the wrong type, out of bounds or inconsistent (heads not divisible by KV heads);
 // UNIMPLEMENTED names an unknown architecture, activation or rope type.
 absl::StatusOr<ModelConfig> ParseModelConfig(const std::string& json, const std::string& name);
+
+// Bounds and consistency of the fields, for every way a configuration comes in. INVALID_ARGUMENT
+// names the field; `name` is what errors call the configuration.
+absl::Status ValidateModelConfig(const ModelConfig& config, const std::string& name);
 
 // config.json that transformers loads and ParseModelConfig reads back to the same value
 // (for models that came as GGUF). Keys sorted, deterministic.

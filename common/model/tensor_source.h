@@ -24,12 +24,12 @@ namespace caldera::model {
 // layer is [outputs, inputs]. A scalar has an empty shape.
 struct TensorInfo {
   std::string name;
-  Dtype dtype = Dtype::kF32;           // as stored (block types for GGUF)
+  Dtype dtype = Dtype::kF32;  // as stored (block types for GGUF)
   std::vector<std::int64_t> shape;
-  std::uint64_t bytes = 0;             // as stored
+  std::uint64_t bytes = 0;  // as stored
 
   std::int64_t rows() const { return shape.empty() ? 1 : shape.front(); }
-  std::int64_t row_elements() const;   // product of shape[1:]
+  std::int64_t row_elements() const;  // product of shape[1:]
   std::int64_t elements() const { return rows() * row_elements(); }
 };
 
