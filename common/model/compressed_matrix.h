@@ -1,6 +1,5 @@
-// One compressed linear layer at rest: W ~ U_out^T S_out ... see docs/formats/checkpoint.md, which
-// specifies every byte. This header is the same contract in C++; numerics/decompose/linear_map
-// turns it back into a matrix.
+// One compressed linear layer at rest: docs/formats/checkpoint.md specifies every byte. This header
+// is the same contract in C++; numerics/decompose/linear_map turns it back into a matrix.
 //
 // In the rotated basis  W~ = q_scale * Q + L R  with Q from a lattice code; in the original basis
 //   W = D_out B_out W~ B_in D_in,   D = diag(+-1 signs), B = block-diagonal Sylvester-Hadamard
@@ -24,23 +23,23 @@ enum class CodewordAxis { kRows, kColumns };
 
 // Shape and coding of a compressed matrix: what the header of its object says.
 struct CompressedMatrixHeader {
-  std::int64_t rows = 0;       // m, outputs
-  std::int64_t columns = 0;    // n, inputs
-  std::int64_t rank = 0;       // r >= 0
+  std::int64_t rows = 0;     // m, outputs
+  std::int64_t columns = 0;  // n, inputs
+  std::int64_t rank = 0;     // r >= 0
   CodebookKind codebook = CodebookKind::kE8P;
   CodewordAxis axis = CodewordAxis::kRows;
-  base::Bits q_bits{2};        // 2, 3, 4
-  base::Bits l_bits{4};        // 4, 8, 16; meaningless when rank == 0
+  base::Bits q_bits{2};  // 2, 3, 4
+  base::Bits l_bits{4};  // 4, 8, 16; meaningless when rank == 0
   base::Bits r_bits{4};
-  std::int64_t input_block = 1;    // Hadamard block along n; 1 = no transform
-  std::int64_t output_block = 1;   // Hadamard block along m
+  std::int64_t input_block = 1;   // Hadamard block along n; 1 = no transform
+  std::int64_t output_block = 1;  // Hadamard block along m
 
-  std::int64_t padded_rows() const { return (rows + 7) / 8 * 8; }    // m8
-  std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }    // r8
+  std::int64_t padded_rows() const { return (rows + 7) / 8 * 8; }  // m8
+  std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }  // r8
   friend bool operator==(const CompressedMatrixHeader&, const CompressedMatrixHeader&) = default;
 };
 
-// Codes as unpacked integers in memory; packing happens in WriteCompressedMatrix. Sizes:
+// Codes as unpacked integers in memory; packing happens in compressed_matrix_io. Sizes:
 //   q_codes   [m8/8][n]    one code of q_bits*8 bits per 8 rows x 1 column
 //   l_codes   4 bit: [m8/8][r8], one 32-bit code per 8 rows x 1 rank index;
 //             8 bit: [m8][r8] int8 as uint32 low byte; 16 bit: [m8][r8] IEEE half bits
@@ -60,12 +59,17 @@ struct CompressedMatrix {
   std::vector<std::uint8_t> sign_out;
 };
 
-// INVALID_ARGUMENT naming the field when the header is out of its domain or a vector has another
-// size than the header asks for.
+// INVALID_ARGUMENT naming the field when a value is out of its domain: dimensions 0 .. 2^30, rank
+// at most min(m, n), bits as above, blocks powers of two up to 1024 that divide their dimension.
+// UNIMPLEMENTED for an axis or codebook that no object holds.
+absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header);
+
+// The same for the header and all vectors, with `name` before the message: sizes as the header
+// asks, codes within their width, halves and scales finite and not negative, signs 0 or 1.
 absl::Status ValidateCompressedMatrix(const CompressedMatrix& matrix, const std::string& name);
 
-// 8 * stored bytes / (m n), from the header alone: codes, scales, signs and padding, as
-// WriteCompressedMatrix stores them (algorithm.md, "bits_per_weight").
+// 8 * stored bytes / (m n) from the header alone: codes, scales, signs and padding as EncodeMatrix
+// stores them (not the names and headers around them); 0 for an empty matrix. Precondition: valid.
 double BitsPerWeight(const CompressedMatrixHeader& header);
 std::uint64_t StoredBytes(const CompressedMatrixHeader& header);
 

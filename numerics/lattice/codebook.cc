@@ -4,18 +4,13 @@
 #include "numerics/lattice/e8p_codebook.h"
 
 namespace caldera::lattice {
-namespace {
-
-constexpr E8pCodebook kE8pCodebooks[] = {E8pCodebook(kernels::E8pResidual::kNone),
-                                         E8pCodebook(kernels::E8pResidual::kBall),
-                                         E8pCodebook(kernels::E8pResidual::kE8p)};
-
-}  // namespace
-
 absl::StatusOr<const Codebook*> FindCodebook(model::CodebookKind kind, base::Bits bits) {
+  static const E8pCodebook codebooks[] = {E8pCodebook(kernels::E8pResidual::kNone),
+                                          E8pCodebook(kernels::E8pResidual::kBall),
+                                          E8pCodebook(kernels::E8pResidual::kE8p)};
   switch (kind) {
     case model::CodebookKind::kE8P:
-      for (const E8pCodebook& codebook : kE8pCodebooks) {
+      for (const E8pCodebook& codebook : codebooks) {
         if (codebook.bits() == bits) return &codebook;
       }
       return base::Unimplemented("E8P codebook has 2, 3 and 4 bits, not {}", bits.value());

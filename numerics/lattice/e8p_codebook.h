@@ -18,7 +18,7 @@ namespace caldera::lattice {
 // Immutable; safe from any thread.
 class E8pCodebook final : public Codebook {
  public:
-  explicit constexpr E8pCodebook(kernels::E8pResidual residual) : residual_(residual) {}
+  explicit E8pCodebook(kernels::E8pResidual residual) : residual_(residual) {}
 
   base::Bits bits() const override;
   float input_rms() const override;
