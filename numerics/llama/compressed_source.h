@@ -2,40 +2,47 @@
 // read.
 //
 //   P.weight           from P.q_codes ... P.sign_out (W = D_out B_out (q Q + L R) B_in D_in)
-//   E.weight           from E.codes and E.scale (embedding and head at 8 bits)
+//   E.weight           from E.codes I8 and E.scale F16 (embedding and head at 8 bits)
 //   anything else      passed through
 //
-// so evaluation and dense export run on it like on any model. The matrix decoded last is kept, so
-// reading one in several row ranges decodes it once. Thread rule: as TensorSource; decoding is
-// serialised.
+// so evaluation and dense export run on it like on any model. The codes of the matrix read last and
+// of the embeddings stay in memory (about half a byte and one byte per value), so reading a tensor
+// in several row ranges reads its codes once. Thread rule: as TensorSource.
 #ifndef CALDERA_NUMERICS_LLAMA_COMPRESSED_SOURCE_H_
 #define CALDERA_NUMERICS_LLAMA_COMPRESSED_SOURCE_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/model/model_config.h"
+#include "common/model/byte_source.h"
+#include "common/model/model_directory.h"
 #include "common/model/tensor_source.h"
 
 namespace caldera::llama {
 
+// Matrix prefix ("model.layers.0.self_attn.q_proj") -> its header as JSON, which the metadata of
+// its shard holds under that key (common/model/compressed_matrix_io.h).
+using MatrixHeaders = std::map<std::string, std::string>;
+
 // Wraps the stored tensors of a checkpoint. DATA_LOSS naming the tensor when the parts of a matrix
-// are missing or do not fit each other. Decoded tensors say F32 and [m, n].
+// or an embedding are missing or do not fit each other; errors of model::ParseMatrixHeader. Decoded
+// tensors say F32 and [m, n] and have no raw bytes (UNIMPLEMENTED).
 absl::StatusOr<std::unique_ptr<model::TensorSource>> MakeCompressedSource(
-    std::unique_ptr<model::TensorSource> stored);
+    std::unique_ptr<model::TensorSource> stored, const MatrixHeaders& headers);
 
-// Configuration and weights of a model, whatever its form.
-struct AnyModel {
-  model::ModelConfig config;
-  std::unique_ptr<model::TensorSource> tensors;
-  bool compressed = false;  // quantization_config.quant_method == "caldera"
-};
+// quantization_config.quant_method of our checkpoints.
+inline constexpr char kCalderaMethod[] = "caldera";
+inline bool IsCompressed(const model::OpenedModel& model) {
+  return model.quantization_method == kCalderaMethod;
+}
 
-// `path`: a Hugging Face directory, a GGUF file, or a published checkpoint. Errors of
-// model::OpenModel; UNIMPLEMENTED names any other quant_method or a format version this build does
-// not know.
-absl::StatusOr<AnyModel> OpenAnyModel(const std::string& path);
+// model::OpenModel for a Hugging Face directory, a GGUF file or a published checkpoint; for the
+// last, `tensors` is the compressed source. Errors of both; UNIMPLEMENTED names any other
+// quant_method.
+absl::StatusOr<model::OpenedModel> OpenAnyModel(const std::string& uri_or_path);
+absl::StatusOr<model::OpenedModel> OpenAnyModel(std::shared_ptr<const model::FileSet> files);
 
 }  // namespace caldera::llama
 

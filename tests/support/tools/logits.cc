@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "common/base/status.h"
+#include "common/model/model_directory.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/llama/compressed_source.h"
 #include "numerics/llama/perplexity.h"
@@ -27,7 +28,7 @@ std::vector<std::int32_t> ReadIds(const std::string& path) {
   return ids;
 }
 
-absl::Status WriteLogits(const llama::AnyModel& model, const std::vector<std::int32_t>& ids,
+absl::Status WriteLogits(const model::OpenedModel& model, const std::vector<std::int32_t>& ids,
                          const std::string& path) {
   CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF logits,
                            llama::Logits(*model.tensors, model.config, ids));
@@ -38,7 +39,7 @@ absl::Status WriteLogits(const llama::AnyModel& model, const std::vector<std::in
   return absl::OkStatus();
 }
 
-absl::Status PrintPerplexity(const llama::AnyModel& model, const std::vector<std::int32_t>& ids,
+absl::Status PrintPerplexity(const model::OpenedModel& model, const std::vector<std::int32_t>& ids,
                              std::size_t length) {
   std::vector<llama::Window> windows;
   for (std::size_t first = 0; first + length <= ids.size(); first += length) {
@@ -54,7 +55,7 @@ absl::Status PrintPerplexity(const llama::AnyModel& model, const std::vector<std
 
 absl::Status Run(const std::vector<std::string>& arguments) {
   if (arguments.size() != 4) return base::InvalidArgument("usage: see the head of logits.cc");
-  CALDERA_ASSIGN_OR_RETURN(const llama::AnyModel model, llama::OpenAnyModel(arguments[1]));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, llama::OpenAnyModel(arguments[1]));
   const std::vector<std::int32_t> ids = ReadIds(arguments[2]);
   if (arguments[0] == "logits") return WriteLogits(model, ids, arguments[3]);
   if (arguments[0] == "perplexity") return PrintPerplexity(model, ids, std::stoul(arguments[3]));
