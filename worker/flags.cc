@@ -1,0 +1,53 @@
+#include "worker/flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "common/base/build_info.h"
+
+namespace caldera::worker {
+namespace {
+
+constexpr int kUsageError = 2;
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.set_version_flag("--version", base::GetBuildInfo().version);
+  app.add_option("--coordinator", flags.coordinator, "HOST:PORT of the coordinator")
+      ->required()
+      ->envname("CALDERA_COORDINATOR");
+  app.add_option("--worker-id", flags.worker_id, "name kept over restarts")
+      ->envname("CALDERA_WORKER_ID");
+  app.add_option("--threads", flags.threads, "threads per rank, 0 = all cores")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--metrics-listen", flags.metrics_listen, "HOST:PORT of the metrics endpoint");
+  app.add_option("--store-access", flags.store_access,
+                 "auto = straight where the store is reachable, stream = always over gRPC")
+      ->check(CLI::IsMember({"auto", "stream"}));
+  app.add_option("--drain-timeout", flags.drain_timeout_seconds,
+                 "seconds that a matrix may go on after a request to stop");
+  app.add_option("--patience", flags.patience_seconds,
+                 "seconds that a call is retried while the coordinator is away");
+  app.add_option("--log-level", flags.log_level)
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust");
+  app.add_option("--tls-cert", flags.tls.certificate_file, "PEM file of our certificate");
+  app.add_option("--tls-key", flags.tls.key_file, "PEM file of our key");
+  app.add_flag_callback(
+      "--insecure", [&flags] { flags.plaintext = rpc::PlaintextPolicy::kAnywhere; },
+      "allow plaintext beyond loopback");
+}
+
+}  // namespace
+
+ParsedFlags ParseFlags(int argc, char** argv) {
+  ParsedFlags parsed;
+  CLI::App app("Computes what a caldera coordinator leases. One process, or one MPI job.");
+  AddFlags(app, parsed.flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    parsed.exit_code = app.exit(error) == 0 ? 0 : kUsageError;
+  }
+  return parsed;
+}
+
+}  // namespace caldera::worker

@@ -1,0 +1,94 @@
+#include "worker/lease_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+
+namespace caldera::worker {
+namespace {
+
+// Signals are noticed within this time even when heartbeats are far apart.
+constexpr absl::Duration kTick = absl::Milliseconds(200);
+
+}  // namespace
+
+LeaseKeeper::LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const v1::Lease& lease,
+                         Options options)
+    : client_(client),
+      drain_(drain),
+      lease_id_(lease.lease_id()),
+      attempt_(lease.attempt()),
+      options_(options),
+      thread_([this] { Run(); }) {}
+
+LeaseKeeper::~LeaseKeeper() {
+  {
+    absl::MutexLock lock(&mutex_);
+    done_ = true;
+  }
+  thread_.join();
+}
+
+void LeaseKeeper::SetStatus(const std::string& status) {
+  absl::MutexLock lock(&mutex_);
+  status_ = status;
+}
+
+absl::Status LeaseKeeper::StopReason() const {
+  absl::MutexLock lock(&mutex_);
+  return stop_reason_;
+}
+
+bool LeaseKeeper::draining() const {
+  absl::MutexLock lock(&mutex_);
+  return told_to_drain_ || drain_.requested();
+}
+
+void LeaseKeeper::Run() {
+  absl::Time next_beat = absl::Now();
+  while (true) {
+    if (absl::Now() >= next_beat) {
+      Beat();
+      next_beat = absl::Now() + options_.interval;
+    }
+    CheckDrain();
+    absl::MutexLock lock(&mutex_);
+    const absl::Time wake = std::min(next_beat, absl::Now() + kTick);
+    if (mutex_.AwaitWithDeadline(absl::Condition(&done_), wake)) return;
+  }
+}
+
+void LeaseKeeper::Beat() {
+  v1::HeartbeatRequest request;
+  request.set_lease_id(lease_id_);
+  request.set_attempt(attempt_);
+  request.set_progress(progress_.load(std::memory_order_relaxed));
+  {
+    absl::MutexLock lock(&mutex_);
+    request.set_status(status_);
+  }
+  const auto response = client_.Heartbeat(std::move(request));
+  absl::MutexLock lock(&mutex_);
+  if (!response.ok()) {
+    if (absl::IsFailedPrecondition(response.status())) stop_reason_ = response.status();
+    return;
+  }
+  if (response->directive() == v1::HeartbeatResponse::CANCEL) {
+    stop_reason_ = base::Cancelled("the coordinator cancelled lease {}", lease_id_);
+  }
+  if (response->directive() == v1::HeartbeatResponse::DRAIN) told_to_drain_ = true;
+}
+
+void LeaseKeeper::CheckDrain() {
+  absl::MutexLock lock(&mutex_);
+  if (!drain_.requested() && !told_to_drain_) return;
+  if (drain_started_ == absl::InfiniteFuture()) drain_started_ = absl::Now();
+  if (absl::Now() - drain_started_ > options_.drain_timeout && stop_reason_.ok()) {
+    stop_reason_ = base::Cancelled("drained: the matrix in flight did not fit the drain timeout");
+  }
+}
+
+}  // namespace caldera::worker

@@ -1,0 +1,80 @@
+// Keeps one lease alive while the main thread computes: a thread of its own that heartbeats.
+//
+// It knows three reasons to stop: the coordinator says CANCEL or that the lease is stale, the worker is
+// draining and its time is up, or the deadline passed unanswered (the work goes on then: a late
+// completion is still accepted if nobody else has the lease).
+// Thread rule: Advance, SetStatus and StopReason from any thread; construction and destruction from one.
+#ifndef CALDERA_WORKER_LEASE_KEEPER_H_
+#define CALDERA_WORKER_LEASE_KEEPER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "caldera/v1/dispatch.pb.h"
+#include "worker/dispatch_client.h"
+
+namespace caldera::worker {
+
+// Set by signal handlers in main(), read by everyone: has someone asked this worker to leave?
+class DrainSignal {
+ public:
+  void Request() { requested_.store(true, std::memory_order_relaxed); }
+  bool requested() const { return requested_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> requested_{false};
+};
+
+class LeaseKeeper {
+ public:
+  struct Options {
+    absl::Duration interval;        // between heartbeats
+    absl::Duration drain_timeout;   // how long a matrix in flight may go on after a drain request
+  };
+
+  // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper.
+  LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const v1::Lease& lease,
+              Options options);
+  ~LeaseKeeper();
+  LeaseKeeper(const LeaseKeeper&) = delete;
+  LeaseKeeper& operator=(const LeaseKeeper&) = delete;
+
+  // The work moved on; the coordinator's stall timeout watches this number.
+  void Advance() { progress_.fetch_add(1, std::memory_order_relaxed); }
+  void SetStatus(const std::string& status) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // OK while the task should go on; CANCELLED (coordinator said so, or drained) or FAILED_PRECONDITION
+  // (the lease is someone else's) afterwards.
+  absl::Status StopReason() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // No new matrix should be started.
+  bool draining() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Run();
+  void Beat();
+  void CheckDrain();
+
+  DispatchClient& client_;
+  const DrainSignal& drain_;
+  const std::string lease_id_;
+  const int attempt_;
+  const Options options_;
+  std::atomic<std::int64_t> progress_{1};
+
+  mutable absl::Mutex mutex_;
+  std::string status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
+  absl::Time drain_started_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  bool told_to_drain_ ABSL_GUARDED_BY(mutex_) = false;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace caldera::worker
+
+#endif  // CALDERA_WORKER_LEASE_KEEPER_H_

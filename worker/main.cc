@@ -1,0 +1,140 @@
+// caldera-worker: one process, or one MPI job whose rank 0 speaks gRPC and whose ranks all compute.
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unistd.h>
+
+#include "absl/time/time.h"
+#include "common/base/build_info.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/rpc/channel.h"
+#include "numerics/dist/communicator.h"
+#include "numerics/kernels/parallel.h"
+#include "worker/flags.h"
+#include "worker/metrics.h"
+#include "worker/worker_loop.h"
+#if CALDERA_HAS_MPI
+#include "numerics/dist/mpi_communicator.h"
+#endif
+
+namespace caldera::worker {
+namespace {
+
+// Written by signal handlers only.
+DrainSignal drain_signal;
+
+void OnDrainSignal(int) { drain_signal.Request(); }
+
+// SIGTERM and SIGINT end a plain worker; mpirun kills its ranks after a SIGTERM but forwards SIGUSR1.
+void InstallSignals() {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, OnDrainSignal);
+}
+
+bool UnderMpirun() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+    if (std::getenv(name) != nullptr) return true;
+  }
+  return false;
+}
+
+int RanksOnThisHost() {
+  const char* count = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+  return count == nullptr ? 1 : std::max(1, std::atoi(count));
+}
+
+int ThreadsFor(const Flags& flags) {
+  if (flags.threads > 0) return flags.threads;
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  return std::max(1, cores / RanksOnThisHost());
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "unknown";
+}
+
+WorkerIdentity IdentityOf(const Flags& flags, int ranks, int threads) {
+  WorkerIdentity identity;
+  identity.host = HostName();
+  identity.worker_id = flags.worker_id.empty() ? fmt::format("{}-{}", identity.host, getpid())
+                                               : flags.worker_id;
+  identity.incarnation = base::NewUuid();
+  identity.version = base::GetBuildInfo().version;
+  identity.ranks = ranks;
+  identity.threads_per_rank = threads;
+  identity.memory_bytes = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  return identity;
+}
+
+absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Communicator& ranks,
+                  const base::Logger& log) {
+  Metrics metrics;
+  if (!flags.metrics_listen.empty()) CALDERA_RETURN_IF_ERROR(metrics.Serve(flags.metrics_listen));
+  rpc::ChannelOptions channel_options;
+  channel_options.tls = flags.tls;
+  channel_options.plaintext = flags.plaintext;
+  CALDERA_ASSIGN_OR_RETURN(const auto channel,
+                           rpc::MakeChannel(flags.coordinator, channel_options));
+  DispatchClient client(v1::DispatchService::NewStub(channel), identity,
+                        absl::Seconds(flags.patience_seconds));
+  base::SystemClock clock;
+  const auto metered = MakeMeteredCommunicator(ranks, metrics);
+  const LeaderParts parts{client,
+                          {v1::CheckpointService::NewStub(channel), &clock},
+                          *metered,
+                          drain_signal,
+                          log};
+  LeaderOptions options;
+  options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
+  options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
+  options.observe = [&metrics](const TaskOutcome& outcome) { metrics.Observe(outcome); };
+  return RunLeader(parts, options);
+}
+
+int Run(const Flags& flags, dist::Communicator& ranks) {
+  const int threads = ThreadsFor(flags);
+  kernels::SetThreads(threads);
+  base::LogOptions log_options;
+  log_options.minimum = base::ParseLogLevel(flags.log_level).value_or(base::LogLevel::kInfo);
+  const base::Logger log =
+      base::Logger::ToStderr(log_options).With({{"rank", ranks.rank()}});
+  if (ranks.rank() != 0) {
+    RunFollower(ranks, log);
+    return 0;
+  }
+  const WorkerIdentity identity = IdentityOf(flags, ranks.size(), threads);
+  const absl::Status status =
+      Lead(flags, identity, ranks, log.With({{"worker", identity.worker_id}}));
+  if (status.ok()) return 0;
+  log.Error("{}", status.ToString());
+  return 1;
+}
+
+}  // namespace
+}  // namespace caldera::worker
+
+int main(int argc, char** argv) {
+  const caldera::worker::ParsedFlags parsed = caldera::worker::ParseFlags(argc, argv);
+  if (parsed.exit_code >= 0) return parsed.exit_code;
+  caldera::worker::InstallSignals();
+  if (caldera::worker::UnderMpirun()) {
+#if CALDERA_HAS_MPI
+    auto session = caldera::dist::MpiSession::Start(&argc, &argv);
+    if (!session.ok()) {
+      fmt::print(stderr, "caldera-worker: {}\n", session.status().ToString());
+      return 1;
+    }
+    return caldera::worker::Run(parsed.flags, (*session)->world());
+#else
+    fmt::print(stderr, "caldera-worker: this build has no MPI but was started by mpirun\n");
+    return 1;
+#endif
+  }
+  caldera::dist::SerialCommunicator serial;
+  return caldera::worker::Run(parsed.flags, serial);
+}

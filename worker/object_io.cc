@@ -1,0 +1,131 @@
+#include "worker/object_io.h"
+
+#include <utility>
+
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/rpc/chunked.h"
+
+namespace caldera::worker {
+namespace {
+
+v1::ObjectRef ToRef(const store::ObjectInfo& info) {
+  v1::ObjectRef ref;
+  ref.set_sha256(info.sha256);
+  ref.set_size(static_cast<std::int64_t>(info.size));
+  return ref;
+}
+
+absl::Status CheckDigest(const v1::ObjectRef& object, std::span<const std::byte> bytes) {
+  if (base::Sha256Hex(bytes) == object.sha256()) return absl::OkStatus();
+  return base::DataLoss("object {} does not hold the bytes of its name", object.sha256());
+}
+
+class DirectSink final : public ObjectSink {
+ public:
+  explicit DirectSink(std::unique_ptr<store::ObjectWriter> writer) : writer_(std::move(writer)) {}
+  absl::Status Append(std::span<const std::byte> bytes) override { return writer_->Append(bytes); }
+  absl::StatusOr<v1::ObjectRef> Finish() override {
+    CALDERA_ASSIGN_OR_RETURN(const store::ObjectInfo info, writer_->Commit());
+    return ToRef(info);
+  }
+
+ private:
+  std::unique_ptr<store::ObjectWriter> writer_;
+};
+
+class DirectObjectIo final : public ObjectIo {
+ public:
+  DirectObjectIo(store::CheckpointStore& store, const v1::Lease& lease)
+      : store_(store), label_(lease.lease_id()) {}
+
+  absl::StatusOr<std::vector<std::byte>> Read(const v1::ObjectRef& object) override {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(object.size()));
+    CALDERA_RETURN_IF_ERROR(store_.ReadObject(object.sha256(), 0, bytes));
+    CALDERA_RETURN_IF_ERROR(CheckDigest(object, bytes));
+    return bytes;
+  }
+
+  absl::StatusOr<std::unique_ptr<ObjectSink>> Create() override {
+    CALDERA_ASSIGN_OR_RETURN(auto writer, store_.Stage(label_));
+    return std::make_unique<DirectSink>(std::move(writer));
+  }
+
+ private:
+  store::CheckpointStore& store_;
+  const std::string label_;
+};
+
+// Everything a transfer of one lease needs.
+struct Connection {
+  std::shared_ptr<v1::CheckpointService::StubInterface> stub;
+  std::string job;
+  std::string lease_id;
+  int attempt = 0;
+  base::Clock* clock = nullptr;
+};
+
+class StreamedSink final : public ObjectSink {
+ public:
+  explicit StreamedSink(const Connection& connection) : connection_(connection) {}
+
+  absl::Status Append(std::span<const std::byte> bytes) override {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<v1::ObjectRef> Finish() override {
+    const rpc::UploadIdentity identity{base::NewUuid(), connection_.lease_id, connection_.attempt};
+    return rpc::Upload(*connection_.stub, identity, bytes_, {}, *connection_.clock);
+  }
+
+ private:
+  const Connection connection_;
+  std::vector<std::byte> bytes_;
+};
+
+class StreamedObjectIo final : public ObjectIo {
+ public:
+  explicit StreamedObjectIo(Connection connection) : connection_(std::move(connection)) {}
+
+  absl::StatusOr<std::vector<std::byte>> Read(const v1::ObjectRef& object) override {
+    v1::ReadRequest request;
+    request.set_job(connection_.job);
+    request.mutable_location()->set_object(object.sha256());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(object.size()));
+    CALDERA_RETURN_IF_ERROR(
+        rpc::DownloadInto(*connection_.stub, request, {}, *connection_.clock, bytes));
+    CALDERA_RETURN_IF_ERROR(CheckDigest(object, bytes));
+    return bytes;
+  }
+
+  absl::StatusOr<std::unique_ptr<ObjectSink>> Create() override {
+    return std::make_unique<StreamedSink>(connection_);
+  }
+
+ private:
+  const Connection connection_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::ObjectRef> ObjectIo::Write(std::span<const std::byte> bytes) {
+  CALDERA_ASSIGN_OR_RETURN(auto sink, Create());
+  CALDERA_RETURN_IF_ERROR(sink->Append(bytes));
+  return sink->Finish();
+}
+
+std::unique_ptr<ObjectIo> MakeDirectObjectIo(store::CheckpointStore& store,
+                                             const v1::Lease& lease) {
+  return std::make_unique<DirectObjectIo>(store, lease);
+}
+
+std::unique_ptr<ObjectIo> MakeStreamedObjectIo(
+    std::shared_ptr<v1::CheckpointService::StubInterface> stub, const v1::Lease& lease,
+    base::Clock& clock) {
+  return std::make_unique<StreamedObjectIo>(
+      Connection{std::move(stub), lease.job(), lease.lease_id(), lease.attempt(), &clock});
+}
+
+}  // namespace caldera::worker

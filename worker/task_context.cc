@@ -1,0 +1,40 @@
+#include "worker/task_context.h"
+
+#include <fmt/format.h>
+
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "worker/rank_group.h"
+
+namespace caldera::worker {
+
+absl::Status StopReason(TaskContext& context) {
+  const absl::Status mine =
+      context.leader == nullptr ? absl::OkStatus() : context.leader->keeper.StopReason();
+  return AgreeOnStatus(mine, context.ranks);
+}
+
+std::function<bool()> StopFunction(TaskContext& context) {
+  return [&context] { return !StopReason(context).ok(); };
+}
+
+absl::StatusOr<model::ModelConfig> ShareConfig(TaskContext& context) {
+  std::string json;
+  if (context.leader != nullptr) {
+    json = model::ModelConfigToJson(context.leader->inputs.model().config);
+  }
+  ShareString(json, context.ranks);
+  return model::ParseModelConfig(json, "configuration of " + context.lease.job());
+}
+
+std::uint64_t SeedFor(std::uint64_t seed, const std::string& label) {
+  const std::string digest = base::Sha256Hex(fmt::format("{}/{}", seed, label));
+  std::uint64_t value = 0;
+  for (int byte = 7; byte >= 0; --byte) {
+    const auto at = static_cast<std::size_t>(2 * byte);
+    value = value << 8 | std::stoull(digest.substr(at, 2), nullptr, 16);
+  }
+  return value;
+}
+
+}  // namespace caldera::worker

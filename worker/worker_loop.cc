@@ -1,0 +1,188 @@
+#include "worker/worker_loop.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "common/base/file.h"
+#include "common/base/status.h"
+#include "common/rpc/status_conversion.h"
+#include "worker/calibrate_job.h"
+#include "worker/compress_job.h"
+#include "worker/embeddings_job.h"
+#include "worker/object_io.h"
+
+namespace caldera::worker {
+namespace {
+
+constexpr absl::Duration kReconnectPause = absl::Milliseconds(500);
+
+std::string KindOf(const v1::Task& task) {
+  if (task.has_calibrate()) return "calibrate";
+  return task.has_compress() ? "compress" : "embeddings";
+}
+
+// What the leader tells the followers: a lease to take part in, or (empty) to leave.
+void SendOrder(const std::string& order, dist::Communicator& ranks) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(order.data());
+  std::vector<std::byte> message(bytes, bytes + order.size());
+  ranks.BroadcastWhenReady(message, 0);
+}
+
+absl::Status RunTask(TaskContext& context) {
+  return context.lease.task().has_calibrate() ? RunCalibrate(context) : RunCompress(context);
+}
+
+// The coordinator's store, when the probe shows the same bytes from here; else null.
+std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer) {
+  constexpr char kScheme[] = "file://";
+  const std::string& uri = answer.store_uri();
+  // Opening creates a missing folder, which would be someone else's path here.
+  const bool exists = uri.starts_with(kScheme) && base::Exists(uri.substr(sizeof(kScheme) - 1));
+  if (!exists) return nullptr;
+  auto store = store::OpenStore(uri);
+  if (!store.ok()) return nullptr;
+  const auto content = (*store)->ReadKey(answer.probe_key());
+  if (!content.ok() || *content != answer.probe_content()) return nullptr;
+  return *std::move(store);
+}
+
+class LeaderLoop {
+ public:
+  LeaderLoop(const LeaderParts& parts, const LeaderOptions& options)
+      : parts_(parts), options_(options) {}
+
+  absl::Status Run() {
+    CALDERA_RETURN_IF_ERROR(Register());
+    while (!parts_.drain.requested()) {
+      auto answer = parts_.client.AcquireLease(options_.poll);
+      if (!answer.ok()) {
+        CALDERA_RETURN_IF_ERROR(Reattach(answer.status()));
+        continue;
+      }
+      if (answer->drain()) break;
+      if (answer->has_lease()) Serve(answer->lease());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Register() {
+    CALDERA_ASSIGN_OR_RETURN(const auto answer, parts_.client.Register());
+    heartbeat_ = absl::Milliseconds(answer.heartbeat_milliseconds());
+    store_.reset();
+    if (options_.reach == Reach::kDirect) {
+      // The store is ours to use only when the probe shows the same bytes from here.
+      store_ = OpenReachableStore(answer);
+    }
+    parts_.log.Info("registered as {}, store {}", parts_.client.identity().worker_id,
+                    store_ == nullptr ? "streamed" : "direct");
+    return absl::OkStatus();
+  }
+
+  // After a failed AcquireLease: wait for a coordinator that is away, register again with one that has
+  // forgotten us, give up on anything else.
+  absl::Status Reattach(const absl::Status& status) {
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+      absl::SleepFor(kReconnectPause);
+      return absl::OkStatus();
+    }
+    if (absl::IsNotFound(status)) return Register();
+    return status;
+  }
+
+  void Serve(const v1::Lease& lease) {
+    const absl::Time started = absl::Now();
+    const base::Logger log = parts_.log.With({{"job", lease.job()},
+                                              {"task", lease.task().task_id()},
+                                              {"attempt", lease.attempt()}});
+    log.Info("lease {}", lease.lease_id());
+    TaskOutcome outcome;
+    outcome.kind = KindOf(lease.task());
+    outcome.status = Work(lease, log, outcome);
+    outcome.seconds = absl::ToDoubleSeconds(absl::Now() - started);
+    if (options_.observe) options_.observe(outcome);
+    if (!outcome.status.ok()) Report(lease, outcome.status, log);
+  }
+
+  absl::Status Work(const v1::Lease& lease, const base::Logger& log, TaskOutcome& outcome) {
+    LeaseKeeper keeper(parts_.client, parts_.drain, lease, {heartbeat_, options_.drain_timeout});
+    CALDERA_RETURN_IF_ERROR(OpenInputs(lease));
+    const auto objects = store_ != nullptr
+                             ? MakeDirectObjectIo(*store_, lease)
+                             : MakeStreamedObjectIo(parts_.checkpoint.stub, lease,
+                                                    *parts_.checkpoint.clock);
+    Leader leader{*inputs_, *objects, parts_.client, keeper};
+    v1::CompleteLeaseRequest done;
+    if (lease.task().has_embeddings()) {
+      CALDERA_ASSIGN_OR_RETURN(*done.mutable_shard(), RunEmbeddings(lease, leader));
+    } else {
+      TaskContext context{lease, parts_.ranks, &leader, log, {}};
+      SendOrder(lease.SerializeAsString(), parts_.ranks);
+      CALDERA_RETURN_IF_ERROR(RunTask(context));
+      for (const double flops : context.rank_flops) {
+        done.add_rank_flops(flops);
+        outcome.flops += flops;
+      }
+    }
+    done.set_lease_id(lease.lease_id());
+    done.set_attempt(lease.attempt());
+    return parts_.client.CompleteLease(done);
+  }
+
+  absl::Status OpenInputs(const v1::Lease& lease) {
+    if (inputs_ != nullptr && inputs_->Fits(lease)) return absl::OkStatus();
+    inputs_.reset();
+    CALDERA_ASSIGN_OR_RETURN(inputs_, JobInputs::Open(lease, options_.reach, parts_.checkpoint));
+    return absl::OkStatus();
+  }
+
+  // A lease that is someone else's, or that was taken from us, needs no word; anything else is reported.
+  void Report(const v1::Lease& lease, const absl::Status& status, const base::Logger& log) {
+    log.Warning("lease {} ended: {}", lease.lease_id(), status.ToString());
+    if (absl::IsFailedPrecondition(status) &&
+        rpc::GetErrorInfo(status).has_value()) {
+      return;
+    }
+    v1::FailLeaseRequest request;
+    request.set_lease_id(lease.lease_id());
+    request.set_attempt(lease.attempt());
+    *request.mutable_error() = rpc::ToProto(status);
+    const absl::Status told = parts_.client.FailLease(request);
+    if (!told.ok()) log.Warning("could not report it: {}", told.ToString());
+  }
+
+  const LeaderParts& parts_;
+  const LeaderOptions& options_;
+  absl::Duration heartbeat_ = absl::Seconds(15);
+  std::unique_ptr<store::CheckpointStore> store_;
+  std::unique_ptr<JobInputs> inputs_;
+};
+
+}  // namespace
+
+absl::Status RunLeader(const LeaderParts& parts, const LeaderOptions& options) {
+  const absl::Status status = LeaderLoop(parts, options).Run();
+  SendOrder("", parts.ranks);
+  return status;
+}
+
+void RunFollower(dist::Communicator& ranks, const base::Logger& log) {
+  while (true) {
+    std::vector<std::byte> message;
+    ranks.BroadcastWhenReady(message, 0);
+    if (message.empty()) return;
+    v1::Lease lease;
+    if (!lease.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      log.Error("rank {}: an order of {} bytes does not parse", ranks.rank(), message.size());
+      continue;
+    }
+    TaskContext context{lease, ranks, nullptr, log, {}};
+    const absl::Status status = RunTask(context);
+    if (!status.ok()) log.Debug("rank {}: {}", ranks.rank(), status.ToString());
+  }
+}
+
+}  // namespace caldera::worker
