@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/model/byte_source.h"
+#include "common/model/gguf.h"
 #include "common/model/tokenizer.h"
 
 namespace caldera::model {
@@ -48,6 +49,9 @@ struct GgufVocabulary {
 // Reads the metadata of a GGUF file; no tensor data. INVALID_ARGUMENT names file and key;
 // NOT_FOUND ("missing tokenizer: ...") when the file has no tokenizer.ggml.model.
 absl::StatusOr<GgufVocabulary> ReadGgufVocabulary(const ByteSource& file);
+// The same from metadata that is read already; `name` is what errors call the file.
+absl::StatusOr<GgufVocabulary> GgufVocabularyOf(const GgufMetadata& metadata,
+                                                const std::string& name);
 
 // INVALID_ARGUMENT names file and field (sizes that disagree, ids out of range, a merge of unknown
 // tokens); UNIMPLEMENTED names an unknown `model` or `pre`.
