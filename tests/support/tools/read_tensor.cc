@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/model/local_files.h"
 #include "common/model/model_directory.h"
 #include "common/model/model_tensors.h"
@@ -47,8 +48,9 @@ absl::Status PrintTensors(const OpenedModel& opened) {
       opened.fingerprint_sha256, opened.source_bytes, opened.bfloat16_bytes);
   const char* separator = "";
   for (const TensorInfo& info : opened.tensors->tensors()) {
-    fmt::print("{}{{\"name\": \"{}\", \"dtype\": \"{}\", \"shape\": {}, \"bytes\": {}}}", separator,
-               info.name, model::DtypeName(info.dtype), model::ShapeText(info.shape), info.bytes);
+    fmt::print("{}{{\"name\": {}, \"dtype\": \"{}\", \"shape\": {}, \"bytes\": {}}}", separator,
+               base::JsonQuote(info.name), model::DtypeName(info.dtype),
+               model::ShapeText(info.shape), info.bytes);
     separator = ",\n";
   }
   fmt::print("]}}\n");
