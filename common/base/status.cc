@@ -17,6 +17,7 @@ absl::StatusCode CodeOfErrno(int error_number) {
       return absl::StatusCode::kPermissionDenied;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case ENOMEM:
     case EMFILE:
       return absl::StatusCode::kResourceExhausted;

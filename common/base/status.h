@@ -44,7 +44,8 @@ CALDERA_DEFINE_STATUS_MAKER(PermissionDenied, absl::StatusCode::kPermissionDenie
 [[nodiscard]] absl::Status WithContext(const absl::Status& status, const std::string& context);
 
 // The Status of errno for an operation on `what` (a path): ENOENT -> NOT_FOUND, EACCES ->
-// PERMISSION_DENIED, ENOSPC/EDQUOT -> RESOURCE_EXHAUSTED, EEXIST -> ALREADY_EXISTS, else INTERNAL.
+// PERMISSION_DENIED, ENOSPC/EDQUOT/EFBIG -> RESOURCE_EXHAUSTED, EEXIST -> ALREADY_EXISTS, else
+// INTERNAL.
 [[nodiscard]] absl::Status ErrnoToStatus(int error_number, const std::string& what);
 
 // The message as std::string (absl::string_view is not std::string_view in Debian's build).

@@ -18,7 +18,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/file.h"
-#include "common/base/mutex.h"
 #include "common/store/checkpoint_store.h"
 
 namespace caldera::store {
