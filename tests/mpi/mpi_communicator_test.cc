@@ -1,0 +1,75 @@
+// Run under mpirun with several ranks: the contracts of the communicator over real processes.
+#include "numerics/dist/mpi_communicator.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <ctime>
+#include <iostream>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "common/base/status.h"
+#include "numerics/kernels/parallel.h"
+#include "tests/contracts/communicator_contract.h"
+#include "tests/contracts/row_coupling_contract.h"
+
+namespace caldera::dist {
+namespace {
+
+// Set by main() before the tests run: MPI starts and ends once per process.
+MpiSession* session = nullptr;
+
+TEST(MpiCommunicator, KeepsTheContract) { contracts::CheckCommunicator(session->world()); }
+
+TEST(MpiCommunicator, GivesTheBitsOfOneRank) {
+  SerialCommunicator serial;
+  for (const int threads : {1, 2}) {
+    kernels::SetThreads(threads);
+    for (const contracts::RowCase& size :
+         {contracts::RowCase{1, 1, 1, 64}, contracts::RowCase{1000, 300, 70, 64}}) {
+      EXPECT_EQ(contracts::RowCoupling(size, session->world()),
+                contracts::RowCoupling(size, serial));
+    }
+  }
+  kernels::SetThreads(1);
+}
+
+TEST(MpiCommunicator, SleepsWhileItWaitsForAMessage) {
+  Communicator& world = session->world();
+  world.Barrier();
+  std::vector<std::byte> message;
+  if (world.rank() == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    message.resize(10);
+  }
+  const std::clock_t before = std::clock();
+  world.BroadcastWhenReady(message, 0);
+  const double cpu_seconds =
+      static_cast<double>(std::clock() - before) / static_cast<double>(CLOCKS_PER_SEC);
+  EXPECT_EQ(message.size(), 10U);
+  EXPECT_LT(cpu_seconds, 0.2);
+}
+
+TEST(MpiSession, StartsOnlyOncePerProcess) {
+  EXPECT_EQ(MpiSession::Start(nullptr, nullptr).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+
+int RunUnderMpi(int argc, char** argv) {
+  auto started = MpiSession::Start(&argc, &argv);
+  if (!started.ok()) {
+    std::cerr << base::MessageOf(started.status()) << "\n";
+    return 1;
+  }
+  session = started->get();
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
+
+}  // namespace caldera::dist
+
+int main(int argc, char** argv) { return caldera::dist::RunUnderMpi(argc, argv); }
