@@ -20,6 +20,10 @@
 
 namespace caldera::decompose {
 
+// Called between safe points (a few times per second at large sizes); true asks to stop: Decompose then
+// returns CANCELLED. Every rank must answer alike. May be empty.
+using StopRequested = std::function<bool()>;
+
 struct DecomposeOptions {
   model::CodebookKind codebook = model::CodebookKind::kE8P;
   base::Bits q_bits{2};
@@ -28,6 +32,7 @@ struct DecomposeOptions {
   base::Bits r_bits{4};
   int iterations = 0;            // outer iterations; 0 = the recipe's default for these bits
   std::uint64_t output_seed = 0; // signs of the output transform (one per matrix)
+  StopRequested stop;
 };
 
 struct DecomposeResult {
@@ -42,10 +47,6 @@ struct DecomposeResult {
   double local_flops = 0;            // executed by this rank (multiply and add count 2)
 };
 
-// Called between safe points (a few times per second at large sizes); true asks to stop: Decompose then
-// returns CANCELLED. Every rank must answer alike. May be empty.
-using StopRequested = std::function<bool()>;
-
 // Rows per block that a matrix of m outputs is partitioned by: a multiple of its output Hadamard block.
 std::int64_t RowBlock(std::int64_t m);
 
@@ -58,8 +59,7 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           const dist::RowPartition& partition,
                                           const PreparedHessian& hessian,
                                           const DecomposeOptions& options,
-                                          dist::Communicator& communicator,
-                                          const StopRequested& stop = {});
+                                          dist::Communicator& communicator);
 
 }  // namespace caldera::decompose
 

@@ -1,0 +1,62 @@
+#include "numerics/decompose/context.h"
+
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "numerics/dist/tall_matrix.h"
+#include "numerics/kernels/parallel.h"
+#include "numerics/linalg/parallel_blas.h"
+
+namespace caldera::decompose {
+namespace {
+
+constexpr std::int64_t kSharedTile = 128;
+
+double ProductFlops(const linalg::OperandF& a, const linalg::OperandF& b) {
+  return 2.0 * static_cast<double>(a.rows()) * static_cast<double>(a.columns()) *
+         static_cast<double>(b.columns());
+}
+
+}  // namespace
+
+linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::OperandF b) {
+  linalg::MatrixF product(a.rows(), b.columns());
+  linalg::GemmByRows(a, b, product.view(), {}, context.block_rows());
+  context.flops += ProductFlops(a, b);
+  return product;
+}
+
+linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::OperandF b) {
+  const dist::RowPartition shares(a.rows(), kSharedTile, context.communicator.size());
+  const int rank = context.communicator.rank();
+  linalg::MatrixF share(shares.RowCount(rank), b.columns());
+  const linalg::OperandF rows = a.Rows(shares.FirstRow(rank), share.rows());
+  linalg::GemmByRows(rows, b, share.view(), {}, kSharedTile);
+  context.flops += ProductFlops(rows, b);
+  const std::size_t count = static_cast<std::size_t>(share.rows() * share.columns());
+  const std::vector<std::byte> gathered =
+      context.communicator.AllGather(std::as_bytes(std::span(share.data(), count)));
+  linalg::MatrixF product(a.rows(), b.columns());
+  if (!gathered.empty()) std::memcpy(product.data(), gathered.data(), gathered.size());
+  return product;
+}
+
+linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b) {
+  linalg::MatrixF difference(a.rows, a.columns);
+  kernels::ParallelFor(a.rows, [&](std::int64_t i) {
+    for (std::int64_t j = 0; j < a.columns; ++j) difference.row(i)[j] = a.row(i)[j] - b.row(i)[j];
+  });
+  return difference;
+}
+
+double RootMeanSquare(Context& context, linalg::ConstViewF local) {
+  const double count =
+      static_cast<double>(context.partition.rows()) * static_cast<double>(local.columns);
+  if (count == 0) return 0;
+  return std::sqrt(dist::Dot(local, local, context.partition, context.communicator) / count);
+}
+
+}  // namespace caldera::decompose

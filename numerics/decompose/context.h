@@ -1,0 +1,40 @@
+// What every step of one decomposition carries along. Internal to numerics/decompose.
+#ifndef CALDERA_NUMERICS_DECOMPOSE_CONTEXT_H_
+#define CALDERA_NUMERICS_DECOMPOSE_CONTEXT_H_
+
+#include <cstdint>
+
+#include "numerics/dist/communicator.h"
+#include "numerics/dist/row_partition.h"
+#include "numerics/linalg/blas.h"
+#include "numerics/linalg/matrix.h"
+
+namespace caldera::decompose {
+
+// References live as long as the call of Decompose. Used by the owning thread only.
+struct Context {
+  const dist::RowPartition& partition;
+  dist::Communicator& communicator;
+  double flops = 0;  // executed by this rank; each step adds its own
+
+  std::int64_t block_rows() const { return partition.block_rows(); }
+  std::int64_t first_row() const { return partition.FirstRow(communicator.rank()); }
+  std::int64_t local_rows() const { return partition.RowCount(communicator.rank()); }
+};
+
+// A B (local rows x k) by the fixed row blocks: the same bits for any number of ranks.
+linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
+
+// A B whole on every rank for operands that every rank holds: each rank computes a share of the rows
+// (fixed tiles), one gather of rows x columns floats.
+linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
+
+// A - B, element-wise.
+linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b);
+
+// Root mean square over all rows of a row-distributed matrix; 0 when it is empty. Collective.
+double RootMeanSquare(Context& context, linalg::ConstViewF local);
+
+}  // namespace caldera::decompose
+
+#endif  // CALDERA_NUMERICS_DECOMPOSE_CONTEXT_H_

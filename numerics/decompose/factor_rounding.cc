@@ -1,0 +1,160 @@
+#include "numerics/decompose/factor_rounding.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "common/base/status.h"
+#include "numerics/decompose/downdate.h"
+#include "numerics/decompose/ldlq.h"
+#include "numerics/lattice/codebook.h"
+#include "numerics/lattice/factor_code.h"
+
+namespace caldera::decompose {
+namespace {
+
+constexpr base::Bits kLatticeBits{4};
+
+// Statistics of the columns of the whole L: block partials of all ranks, added in block order.
+std::vector<lattice::FactorStatistics> GlobalColumnStatistics(Context& context,
+                                                              linalg::ConstViewF l) {
+  const std::int64_t blocks = context.partition.blocks();
+  const std::int64_t first = context.partition.FirstBlock(context.communicator.rank());
+  std::vector<double> squares(static_cast<std::size_t>(blocks * l.columns));
+  std::vector<double> largest(static_cast<std::size_t>(l.columns));
+  for (std::int64_t row = 0; row < l.rows; row += context.block_rows()) {
+    const auto part = lattice::StatisticsOfColumns(
+        l.Rows(row, std::min(context.block_rows(), l.rows - row)));
+    double* const to = squares.data() + (first + row / context.block_rows()) * l.columns;
+    for (std::size_t k = 0; k < part.size(); ++k) {
+      to[k] = part[k].sum_of_squares;
+      largest[k] = std::max(largest[k], part[k].largest_magnitude);
+    }
+  }
+  context.communicator.AllReduceSum(squares);
+  context.communicator.AllReduceMax(largest);
+  std::vector<lattice::FactorStatistics> statistics(largest.size());
+  for (std::size_t k = 0; k < statistics.size(); ++k) {
+    for (std::size_t at = k; at < squares.size(); at += statistics.size()) {
+      statistics[k].sum_of_squares += squares[at];
+    }
+    statistics[k].largest_magnitude = largest[k];
+  }
+  return statistics;
+}
+
+// Columns k of `l` times factors[k].
+linalg::MatrixF ScaleColumns(linalg::ConstViewF l, std::span<const float> factors) {
+  linalg::MatrixF scaled(l.rows, l.columns);
+  for (std::int64_t i = 0; i < l.rows; ++i) {
+    for (std::int64_t k = 0; k < l.columns; ++k) {
+      scaled.row(i)[k] = l.row(i)[k] * factors[static_cast<std::size_t>(k)];
+    }
+  }
+  return scaled;
+}
+
+// The Cholesky factor of diag(scales) gram diag(scales), in float.
+absl::StatusOr<linalg::MatrixF> ScaledFactor(linalg::ConstViewD gram,
+                                             std::span<const float> scales) {
+  linalg::MatrixD scaled(gram.rows, gram.columns);
+  for (std::int64_t i = 0; i < gram.rows; ++i) {
+    for (std::int64_t j = 0; j < gram.columns; ++j) {
+      scaled(i, j) = gram(i, j) * static_cast<double>(scales[static_cast<std::size_t>(i)]) *
+                     static_cast<double>(scales[static_cast<std::size_t>(j)]);
+    }
+  }
+  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor, RidgedCholesky(scaled.view()));
+  linalg::MatrixF narrow(gram.rows, gram.columns);
+  linalg::Copy(factor.view(), narrow.view());
+  return narrow;
+}
+
+// [vectors][columns] -> [vectors][columns rounded up to 8], zeros behind.
+std::vector<std::uint32_t> PadCodes(const std::vector<std::uint32_t>& codes, std::int64_t columns) {
+  const std::int64_t padded = LanesOf(columns);
+  const std::int64_t vectors = static_cast<std::int64_t>(codes.size()) / columns;
+  std::vector<std::uint32_t> out(static_cast<std::size_t>(vectors * padded));
+  for (std::int64_t v = 0; v < vectors; ++v) {
+    std::copy_n(codes.data() + v * columns, columns, out.data() + v * padded);
+  }
+  return out;
+}
+
+absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF l,
+                                           linalg::ConstViewD gram, Factor out) {
+  CALDERA_ASSIGN_OR_RETURN(
+      const lattice::Codebook* codebook,
+      lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF factor, ScaledFactor(gram, out.scales));
+  std::vector<float> inverse(out.scales.size());
+  std::transform(out.scales.begin(), out.scales.end(), inverse.begin(),
+                 [](float scale) { return scale > 0 ? 1 / scale : 0.0F; });
+  const std::vector<float> unit(static_cast<std::size_t>(l.rows), 1.0F);
+  const Rounded rounded = Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit},
+                               context.block_rows());
+  context.flops += LdlqFlops(l.rows, l.columns);
+  out.codes = PadCodes(rounded.codes, l.columns);
+  out.decoded = ScaleColumns(rounded.decoded.view(), out.scales);
+  return out;
+}
+
+// Concatenates the ranks' parts of a vector of T.
+template <typename T>
+void GatherInto(Context& context, std::span<const T> part, std::span<T> whole) {
+  const std::vector<std::byte> bytes = context.communicator.AllGather(std::as_bytes(part));
+  if (!bytes.empty()) std::memcpy(whole.data(), bytes.data(), bytes.size());
+}
+
+absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF r,
+                                            linalg::ConstViewF factor, Factor out) {
+  CALDERA_ASSIGN_OR_RETURN(
+      const lattice::Codebook* codebook,
+      lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+  const std::int64_t block = r.rows > 64 ? 64 : 32;
+  const dist::RowPartition shares(r.rows, block, context.communicator.size());
+  const int rank = context.communicator.rank();
+  const std::int64_t first = shares.FirstRow(rank);
+  const std::int64_t count = shares.RowCount(rank);
+  const RowGrid grid{codebook, out.scales};
+  const Rounded rounded = Ldlq(r.Rows(first, count), factor, grid.Rows(first, count), block);
+  context.flops += LdlqFlops(count, r.columns);
+  out.codes.resize(static_cast<std::size_t>(VectorsOf(r.rows) * r.columns));
+  GatherInto<std::uint32_t>(context, rounded.codes, out.codes);
+  GatherInto<float>(context,
+                    std::span(rounded.decoded.data(), static_cast<std::size_t>(count * r.columns)),
+                    std::span(out.decoded.data(), static_cast<std::size_t>(r.rows * r.columns)));
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg::ConstViewD gram,
+                                 base::Bits bits) {
+  Factor out;
+  out.scales =
+      lattice::ScalesOf(GlobalColumnStatistics(context, l), context.partition.rows(), bits);
+  if (bits == kLatticeBits) return RoundLeftByFeedback(context, l, gram, std::move(out));
+  out.decoded = linalg::MatrixF(l.rows, l.columns);
+  out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
+  CALDERA_RETURN_IF_ERROR(
+      lattice::QuantiseL(l, bits, out.scales, out.codes, out.decoded.view()));
+  return out;
+}
+
+absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const Metric& metric,
+                                  base::Bits bits) {
+  Factor out;
+  out.scales = lattice::ScalesOf(lattice::StatisticsOfRows(r), r.columns, bits);
+  out.decoded = linalg::MatrixF(r.rows, r.columns);
+  if (bits == kLatticeBits && !metric.IsIdentity()) {
+    return RoundRightByFeedback(context, r, metric.factor, std::move(out));
+  }
+  out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
+  CALDERA_RETURN_IF_ERROR(
+      lattice::QuantiseR(r, bits, out.scales, out.codes, out.decoded.view()));
+  return out;
+}
+
+}  // namespace caldera::decompose

@@ -1,0 +1,52 @@
+#include "numerics/decompose/lane_panel.h"
+
+namespace caldera::decompose {
+namespace {
+
+constexpr std::int64_t kComponents = lattice::kCodeDimension;
+
+std::int64_t LaneOf(std::int64_t row, std::int64_t vectors) {
+  return row % kComponents * vectors + row / kComponents;
+}
+
+}  // namespace
+
+void PackLanes(linalg::ConstViewF rows, linalg::ViewF lanes) {
+  const std::int64_t vectors = VectorsOf(rows.rows);
+  for (std::int64_t row = 0; row < LanesOf(rows.rows); ++row) {
+    float* to = lanes.data + LaneOf(row, vectors);
+    for (std::int64_t j = 0; j < rows.columns; ++j, to += lanes.stride) {
+      *to = row < rows.rows ? rows.row(row)[j] : 0.0F;
+    }
+  }
+}
+
+void UnpackLanes(linalg::ConstViewF lanes, linalg::ViewF rows) {
+  const std::int64_t vectors = VectorsOf(rows.rows);
+  for (std::int64_t row = 0; row < rows.rows; ++row) {
+    const float* from = lanes.data + LaneOf(row, vectors);
+    for (std::int64_t j = 0; j < rows.columns; ++j, from += lanes.stride) rows.row(row)[j] = *from;
+  }
+}
+
+LaneCoder::LaneCoder(const RowGrid& grid) : codebook_(grid.codebook) {
+  const auto rows = static_cast<std::int64_t>(grid.scales.size());
+  scale_.resize(static_cast<std::size_t>(LanesOf(rows)));
+  inverse_.resize(scale_.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto lane = static_cast<std::size_t>(LaneOf(row, VectorsOf(rows)));
+    scale_[lane] = grid.scales[static_cast<std::size_t>(row)];
+    inverse_[lane] = scale_[lane] > 0 ? 1 / scale_[lane] : 0;
+  }
+}
+
+void LaneCoder::Encode(const float* target, std::uint32_t* codes, float* decoded) const {
+  const auto count = static_cast<std::size_t>(vectors());
+  for (std::size_t lane = 0; lane < scale_.size(); ++lane) {
+    decoded[lane] = target[lane] * inverse_[lane];
+  }
+  codebook_->Encode(decoded, count, count, codes, decoded);
+  for (std::size_t lane = 0; lane < scale_.size(); ++lane) decoded[lane] *= scale_[lane];
+}
+
+}  // namespace caldera::decompose

@@ -1,0 +1,90 @@
+// How a block of rows lies in memory while its columns are rounded one after another.
+//
+// A panel of k columns x R rows is stored as k runs of 8 V floats, V = ceil(R / 8): row 8 v + i is lane
+// i V + v (component-major), so that one run is what Codebook::Encode takes and SIMD lanes are
+// codewords. Lanes of rows beyond R hold 0. Internal to numerics/decompose.
+#ifndef CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
+#define CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "numerics/lattice/codebook.h"
+#include "numerics/linalg/blas.h"
+#include "numerics/linalg/matrix.h"
+
+namespace caldera::decompose {
+
+// A grid for rows: element (i, j) is scales[i] * codeword component.
+struct RowGrid {
+  const lattice::Codebook* codebook = nullptr;
+  std::span<const float> scales;  // one per row of the matrix that is rounded
+
+  RowGrid Rows(std::int64_t first, std::int64_t count) const {
+    return {codebook, scales.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))};
+  }
+};
+
+inline std::int64_t VectorsOf(std::int64_t rows) {
+  return (rows + lattice::kCodeDimension - 1) / lattice::kCodeDimension;
+}
+inline std::int64_t LanesOf(std::int64_t rows) { return VectorsOf(rows) * lattice::kCodeDimension; }
+
+// rows x k <-> k x lanes (`lanes` has LanesOf(rows) columns).
+void PackLanes(linalg::ConstViewF rows, linalg::ViewF lanes);
+void UnpackLanes(linalg::ConstViewF lanes, linalg::ViewF rows);
+
+// Rounds runs of lanes for one block of rows.
+class LaneCoder {
+ public:
+  explicit LaneCoder(const RowGrid& grid);  // the block's rows
+  std::int64_t lanes() const { return static_cast<std::int64_t>(scale_.size()); }
+  std::int64_t vectors() const { return lanes() / lattice::kCodeDimension; }
+  // Nearest grid points of `target` and their codes; lanes with scale 0 decode to 0.
+  void Encode(const float* target, std::uint32_t* codes, float* decoded) const;
+
+ private:
+  const lattice::Codebook* codebook_;
+  std::vector<float> scale_;
+  std::vector<float> inverse_;
+};
+
+// y += weight x, over whole runs of lanes (a multiple of 8).
+inline void AddScaled(float weight, const float* __restrict x, float* __restrict y,
+                      std::int64_t lanes) {
+  for (std::int64_t lane = 0; lane < lanes; lane += lattice::kCodeDimension) {
+    for (int i = 0; i < lattice::kCodeDimension; ++i) y[lane + i] += weight * x[lane + i];
+  }
+}
+
+// Visits the columns of a panel from the last to the first. Before visit(k) the run value(k) has got
+// sum_{j > k} coupling(j, k) step(j) added, where step(j) is what visit(j) wrote. k is relative to the
+// panel; coupling is width x width and read below the diagonal only. The sums run over sub-panels of
+// 16 columns so that most of them are products. width^2 * lanes flops.
+template <typename Visit>
+void DescendPanel(linalg::ConstViewF coupling, linalg::ViewF value, linalg::ViewF step,
+                  const Visit& visit) {
+  constexpr std::int64_t kSubPanel = 16;
+  const std::int64_t width = coupling.rows;
+  for (std::int64_t end = width; end > 0;) {
+    const std::int64_t first = (end - 1) / kSubPanel * kSubPanel;
+    if (end < width) {
+      const auto below = coupling.Block(end, first, width - end, end - first);
+      linalg::Gemm(linalg::Transposed(below), step.Rows(end, width - end),
+                   value.Rows(first, end - first), linalg::kAddTo);
+    }
+    for (std::int64_t k = end - 1; k >= first; --k) {
+      for (std::int64_t j = k + 1; j < end; ++j) {
+        AddScaled(coupling(j, k), step.row(j), value.row(k), value.columns);
+      }
+      visit(k);
+    }
+    end = first;
+  }
+}
+
+}  // namespace caldera::decompose
+
+#endif  // CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
