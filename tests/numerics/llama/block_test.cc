@@ -19,7 +19,7 @@ struct Result {
   BlockActivations activations;
 };
 
-Result Run(const model::ModelConfig& config, const LayerWeights& weights, MatrixF hidden) {
+Result RunOnce(const model::ModelConfig& config, const LayerWeights& weights, MatrixF hidden) {
   const RopeTable rope = MakeRopeTable(config, hidden.rows());
   Result result{std::move(hidden), {}};
   RunBlock({config, weights, rope}, result.hidden.view(), result.activations);
@@ -30,7 +30,7 @@ void ExpectReference(const model::ModelConfig& config, std::int64_t positions) {
   const auto weights = LoadLayer(RandomModel(config), config, 0);
   ASSERT_TRUE(weights.ok()) << weights.status();
   const MatrixF hidden = RandomMatrix(positions, config.hidden_size, 7);
-  const Result result = Run(config, *weights, hidden);
+  const Result result = RunOnce(config, *weights, hidden);
   const MatrixD expected = ReferenceBlock(config, *weights, Widen(hidden));
   EXPECT_LE(RelativeDifference(result.hidden.view(), expected), kTolerance) << positions;
 }
@@ -66,7 +66,7 @@ TEST(Block, LeavesTheInputsOfItsLinearMaps) {
   const model::ModelConfig config = TinyConfig();
   const auto weights = LoadLayer(RandomModel(config), config, 0);
   const MatrixF hidden = RandomMatrix(11, config.hidden_size, 7);
-  const Result result = Run(config, *weights, hidden);
+  const Result result = RunOnce(config, *weights, hidden);
   const MatrixD input = ReferenceNorm(Widen(hidden), weights->attention_norm, config.rms_norm_eps);
   EXPECT_LE(RelativeDifference(result.activations.attention_input.view(), input), kTolerance);
   // What the maps made of their inputs is what was added to the hidden states.
@@ -85,7 +85,7 @@ TEST(Block, LeavesTheInputsOfItsLinearMaps) {
 TEST(Block, NamesItsActivationsByTheirHessian) {
   const model::ModelConfig config = TinyConfig();
   const auto weights = LoadLayer(RandomModel(config), config, 0);
-  const Result result = Run(config, *weights, RandomMatrix(4, config.hidden_size, 7));
+  const Result result = RunOnce(config, *weights, RandomMatrix(4, config.hidden_size, 7));
   for (int k = 0; k < model::kHessianKindCount; ++k) {
     const auto kind = static_cast<model::HessianKind>(k);
     EXPECT_EQ(result.activations.Of(kind).columns, model::HessianSize(config, kind));
@@ -103,7 +103,7 @@ TEST(Block, ReusesItsActivationsForAnotherLength) {
   RunBlock({config, *weights, rope}, longer.view(), activations);
   MatrixF shorter = RandomMatrix(3, config.hidden_size, 2);
   RunBlock({config, *weights, rope}, shorter.view(), activations);
-  const Result alone = Run(config, *weights, RandomMatrix(3, config.hidden_size, 2));
+  const Result alone = RunOnce(config, *weights, RandomMatrix(3, config.hidden_size, 2));
   EXPECT_TRUE(SameBits(shorter, alone.hidden));
   EXPECT_TRUE(SameBits(activations.mlp_down, alone.activations.mlp_down));
 }
