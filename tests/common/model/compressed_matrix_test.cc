@@ -1,0 +1,120 @@
+#include "common/model/compressed_matrix.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "tests/support/random_compressed_matrix.h"
+
+namespace caldera::model {
+namespace {
+
+using ::testing::HasSubstr;
+
+CompressedMatrix SmallMatrix() {
+  CompressedMatrixHeader header;
+  header.rows = 24;
+  header.columns = 16;
+  header.rank = 3;
+  header.r_bits = base::Bits(16);
+  return test_support::RandomCompressedMatrix(header, 1);
+}
+
+TEST(CompressedMatrix, OfAnyShapeIsValid) {
+  for (const std::int64_t rows : {0, 1, 7, 8, 64}) {
+    for (const std::int64_t columns : {0, 1, 13, 576}) {
+      for (const int bits : {2, 3, 4}) {
+        CompressedMatrixHeader header;
+        header.rows = rows;
+        header.columns = columns;
+        header.rank = rows == 0 || columns == 0 ? 0 : 1;
+        header.q_bits = base::Bits(bits);
+        const CompressedMatrix matrix = test_support::RandomCompressedMatrix(header, 2);
+        EXPECT_TRUE(ValidateCompressedMatrix(matrix, "m").ok()) << rows << " x " << columns;
+      }
+    }
+  }
+}
+
+TEST(CompressedMatrix, NamesMatrixAndFieldOfWhatIsWrong) {
+  const struct {
+    std::string field;
+    std::function<void(CompressedMatrix&)> damage;
+  } kDamages[] = {
+      {"rows", [](CompressedMatrix& m) { m.header.rows = -1; }},
+      {"columns", [](CompressedMatrix& m) { m.header.columns = std::int64_t{1} << 40; }},
+      {"rank", [](CompressedMatrix& m) { m.header.rank = 17; }},
+      {"q_bits", [](CompressedMatrix& m) { m.header.q_bits = base::Bits(5); }},
+      {"l_bits", [](CompressedMatrix& m) { m.header.l_bits = base::Bits(5); }},
+      {"r_bits", [](CompressedMatrix& m) { m.header.r_bits = base::Bits(0); }},
+      {"input_block", [](CompressedMatrix& m) { m.header.input_block = 3; }},
+      {"output_block", [](CompressedMatrix& m) { m.header.output_block = 16; }},
+      {"q_scale", [](CompressedMatrix& m) { m.q_scale = -1; }},
+      {"q_codes", [](CompressedMatrix& m) { m.q_codes.pop_back(); }},
+      {"q_codes", [](CompressedMatrix& m) { m.q_codes[5] = 1 << 16; }},
+      {"l_codes", [](CompressedMatrix& m) { m.l_codes.push_back(0); }},
+      {"r_codes", [](CompressedMatrix& m) { m.r_codes[1] = 0x7C00; }},
+      {"l_scale", [](CompressedMatrix& m) { m.l_scale.clear(); }},
+      {"r_scale",
+       [](CompressedMatrix& m) { m.r_scale[0] = std::numeric_limits<float>::quiet_NaN(); }},
+      {"sign_in", [](CompressedMatrix& m) { m.sign_in[3] = 2; }},
+      {"sign_out", [](CompressedMatrix& m) { m.sign_out.pop_back(); }},
+  };
+  for (const auto& [field, damage] : kDamages) {
+    CompressedMatrix matrix = SmallMatrix();
+    damage(matrix);
+    const absl::Status status = ValidateCompressedMatrix(matrix, "layer.q");
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
+    EXPECT_THAT(base::MessageOf(status), HasSubstr("layer.q"));
+    EXPECT_THAT(base::MessageOf(status), HasSubstr(field));
+  }
+}
+
+TEST(CompressedMatrix, DoesNotKnowCodewordsAlongARow) {
+  CompressedMatrix matrix = SmallMatrix();
+  matrix.header.axis = CodewordAxis::kColumns;
+  EXPECT_EQ(ValidateCompressedMatrix(matrix, "m").code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST(CompressedMatrix, IgnoresFactorBitsWithoutFactors) {
+  CompressedMatrixHeader header;
+  header.rows = 8;
+  header.columns = 8;
+  header.l_bits = base::Bits(0);
+  EXPECT_TRUE(ValidateMatrixHeader(header).ok());
+}
+
+TEST(CompressedMatrix, CountsBitsPerWeightAsTheFormulaSays) {
+  CompressedMatrixHeader header;
+  header.rows = 576;
+  header.columns = 1536;
+  header.rank = 60;
+  header.l_bits = base::Bits(4);
+  header.r_bits = base::Bits(16);
+  const double weights = 576.0 * 1536.0;
+  const double expected =
+      (2 * weights + 64 * (4 * 576.0 + 16 * 1536.0) + 32 * 2 * 60 + 32 + 576 + 1536) / weights;
+  EXPECT_DOUBLE_EQ(BitsPerWeight(header), expected);
+  header.rank = 0;
+  header.q_bits = base::Bits(3);
+  EXPECT_DOUBLE_EQ(BitsPerWeight(header), (3 * weights + 32 + 576 + 1536) / weights);
+}
+
+TEST(CompressedMatrix, CountsPaddingOfRowsRankAndSigns) {
+  CompressedMatrixHeader header;
+  header.rows = 7;
+  header.columns = 13;
+  header.rank = 1;
+  header.l_bits = base::Bits(8);
+  header.r_bits = base::Bits(8);
+  EXPECT_EQ(StoredBytes(header), 2U * 13 + 4 + 8 * 8 + 8 * 13 + 2 * 4 + 2 + 1);
+  EXPECT_EQ(BitsPerWeight(CompressedMatrixHeader{}), 0);
+}
+
+}  // namespace
+}  // namespace caldera::model
