@@ -1,0 +1,144 @@
+#include "numerics/decompose/iterate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "common/base/status.h"
+#include "numerics/decompose/lane_panel.h"
+#include "numerics/dist/tall_matrix.h"
+#include "numerics/kernels/parallel.h"
+#include "numerics/lattice/factor_code.h"
+#include "numerics/linalg/parallel_blas.h"
+
+namespace caldera::decompose {
+namespace {
+
+// Rows of `width` codes of one part into rows of `stride` codes, from `column` on.
+void PlaceCodes(const std::vector<std::uint32_t>& codes, std::int64_t width,
+                std::vector<std::uint32_t>& out, std::int64_t stride, std::int64_t column) {
+  if (width == 0) return;
+  const std::int64_t rows = static_cast<std::int64_t>(codes.size()) / width;
+  if (out.empty()) out.resize(static_cast<std::size_t>(rows * stride));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::copy_n(codes.data() + i * width, width, out.data() + i * stride + column);
+  }
+}
+
+template <typename T>
+void Append(const std::vector<T>& from, std::vector<T>& to) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+// q_scale times the codewords of the local rows.
+linalg::MatrixF DecodeQ(Context& context, const Iterate& iterate, const lattice::Codebook& codebook,
+                        std::int64_t columns) {
+  linalg::MatrixF rows(context.local_rows(), columns);
+  kernels::ParallelFor(VectorsOf(rows.rows()), [&](std::int64_t v) {
+    const auto count = static_cast<std::size_t>(columns);
+    linalg::MatrixF words(lattice::kCodeDimension, columns);
+    codebook.Decode(iterate.q_codes.data() + v * columns, count, words.data(), count);
+    const std::int64_t first = v * lattice::kCodeDimension;
+    const std::int64_t present = std::min(words.rows(), rows.rows() - first);
+    for (std::int64_t i = 0; i < present; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        rows.row(first + i)[j] = iterate.q_scale * words.row(i)[j];
+      }
+    }
+  });
+  return rows;
+}
+
+absl::Status AddLowRank(Context& context, const Iterate& iterate,
+                        const model::CompressedMatrixHeader& header, linalg::MatrixF& rows) {
+  if (header.rank == 0) return absl::OkStatus();
+  linalg::MatrixF l(rows.rows(), header.rank);
+  linalg::MatrixF r(header.rank, header.columns);
+  CALDERA_RETURN_IF_ERROR(
+      lattice::DequantiseL(iterate.l.codes, header.l_bits, iterate.l.scales, l.view()));
+  CALDERA_RETURN_IF_ERROR(
+      lattice::DequantiseR(iterate.r.codes, header.r_bits, iterate.r.scales, r.view()));
+  linalg::GemmByRows(l, r, rows.view(), linalg::kAddTo, context.block_rows());
+  context.flops += 2.0 * static_cast<double>(rows.rows()) * static_cast<double>(rows.columns()) *
+                   static_cast<double>(header.rank);
+  return absl::OkStatus();
+}
+
+std::vector<std::uint32_t> GatherCodes(Context& context,
+                                       const std::vector<std::uint32_t>& local) {
+  const std::vector<std::byte> bytes =
+      context.communicator.Gather(std::as_bytes(std::span(local)), 0);
+  std::vector<std::uint32_t> codes(bytes.size() / sizeof(std::uint32_t));
+  if (!bytes.empty()) std::memcpy(codes.data(), bytes.data(), bytes.size());
+  return codes;
+}
+
+}  // namespace
+
+Iterate MakeIterate(float q_scale, std::vector<std::uint32_t> q_codes,
+                    const std::vector<const LowRank*>& parts,
+                    const model::CompressedMatrixHeader& header) {
+  Iterate iterate{q_scale, std::move(q_codes), {}, {}};
+  std::int64_t column = 0;
+  for (const LowRank* part : parts) {
+    const std::int64_t width = LanesOf(part->rank());
+    PlaceCodes(part->l.codes, width, iterate.l.codes, header.padded_rank(), column);
+    column += width;
+    Append(part->l.scales, iterate.l.scales);
+    Append(part->r.codes, iterate.r.codes);
+    Append(part->r.scales, iterate.r.scales);
+  }
+  return iterate;
+}
+
+Objective::Objective(Context& context, linalg::ConstViewF original, linalg::ConstViewF given)
+    : context_(context), original_(original), given_(given) {
+  reference_ = WeightedSquare(original);
+}
+
+// tr(X H X^T) over all rows; the rounding of a vanishing trace must not turn it negative.
+double Objective::WeightedSquare(linalg::ConstViewF rows) {
+  const linalg::MatrixF product = LocalProduct(context_, rows, given_);
+  return std::max(
+      0.0, dist::Dot(rows, product.view(), context_.partition, context_.communicator));
+}
+
+absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const Decoding& decoding) {
+  CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF decoded, DecodeLocalRows(context_, iterate, decoding));
+  const double error = WeightedSquare(Difference(original_, decoded.view()).view());
+  if (reference_ > 0) return std::sqrt(error / reference_);
+  if (error == 0) return 0.0;
+  return base::InvalidArgument(
+      "relative error: the weight is zero wherever the Hessian is not, its compression is not");
+}
+
+absl::StatusOr<linalg::MatrixF> DecodeLocalRows(Context& context, const Iterate& iterate,
+                                           const Objective::Decoding& decoding) {
+  linalg::MatrixF rows =
+      DecodeQ(context, iterate, decoding.codebook, decoding.header.columns);
+  CALDERA_RETURN_IF_ERROR(AddLowRank(context, iterate, decoding.header, rows));
+  RotateInputs(rows.view(), decoding.input, kernels::Direction::kInverse);
+  RotateOutputs(rows.view(), decoding.output, context.first_row(), kernels::Direction::kInverse);
+  return rows;
+}
+
+model::CompressedMatrix GatherMatrix(Context& context, const Iterate& iterate,
+                                     const Objective::Decoding& decoding, float unit) {
+  model::CompressedMatrix matrix;
+  matrix.header = decoding.header;
+  matrix.q_scale = iterate.q_scale * unit;
+  matrix.q_codes = GatherCodes(context, iterate.q_codes);
+  matrix.l_codes = GatherCodes(context, iterate.l.codes);
+  if (context.communicator.rank() != 0) return {};
+  matrix.l_scale = iterate.l.scales;
+  for (float& scale : matrix.l_scale) scale *= unit;
+  matrix.r_codes = iterate.r.codes;
+  matrix.r_scale = iterate.r.scales;
+  matrix.sign_in = SignBits(decoding.input);
+  matrix.sign_out = SignBits(decoding.output);
+  return matrix;
+}
+
+}  // namespace caldera::decompose

@@ -1,0 +1,226 @@
+#include "numerics/decompose/recipe.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "common/base/status.h"
+#include "numerics/decompose/downdate.h"
+#include "numerics/decompose/ldlq.h"
+#include "numerics/linalg/parallel_blas.h"
+
+namespace caldera::decompose {
+namespace {
+
+// Constants found by measurement (docs/algorithms.md, "Recipes").
+constexpr int kPlainSweeps = 3;
+constexpr int kSplitIterations = 2;
+constexpr int kAlternations = 5;
+constexpr int kDowndatedSweeps = 3;
+constexpr float kSplitDelta = .05F;
+constexpr float kAlternationDelta = .01F;
+constexpr int kEigenvectorRounds = 2;
+constexpr int kWarmSubspaceRounds = 2;
+constexpr int kLatticeFactorBits = 4;
+
+class Recipe {
+ public:
+  Recipe(Context& context, const Problem& problem, BestIterate& best)
+      : context_(context), problem_(problem), best_(best) {}
+
+  absl::Status Run() {
+    const model::CompressedMatrixHeader& header = problem_.header;
+    if (header.rank == 0) return QuantiseOnly();
+    if (std::min(header.l_bits, header.r_bits).value() == kLatticeFactorBits) return SplitRank();
+    return Alternate();
+  }
+
+ private:
+  struct Candidate {
+    LowRank signal;
+    linalg::MatrixF target;  // W - signal
+    linalg::MatrixF rows;    // row space of the last correction
+    double error = 0;
+    std::int64_t correction_rank = 0;
+  };
+
+  int IterationsOr(int fallback) const {
+    return problem_.iterations > 0 ? problem_.iterations : fallback;
+  }
+  SweptHessian Plain() const { return {problem_.metric.hessian, {}, 0}; }
+
+  absl::Status QuantiseOnly() {
+    CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight));
+    Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
+    for (int sweep = 0; sweep < IterationsOr(kPlainSweeps); ++sweep) {
+      RunSweep(problem_.weight, Plain(), q);
+      CALDERA_RETURN_IF_ERROR(Offer(q, {}).status());
+    }
+    return absl::OkStatus();
+  }
+
+  // W ~ signal + Q + correction: the signal is fitted to W before Q, the correction to what Q left, with Q
+  // rounded against the Hessian that the correction will have repaired.
+  absl::Status SplitRank() {
+    std::optional<Candidate> best;
+    for (const std::int64_t signal_rank : SignalRanks()) {
+      CALDERA_ASSIGN_OR_RETURN(Candidate candidate, StartSplit(signal_rank));
+      CALDERA_RETURN_IF_ERROR(FreshIteration(candidate));
+      if (!best || candidate.error < best->error) best = std::move(candidate);
+    }
+    for (int iteration = 1; iteration < IterationsOr(kSplitIterations); ++iteration) {
+      CALDERA_RETURN_IF_ERROR(FreshIteration(*best));
+    }
+    return absl::OkStatus();
+  }
+
+  // Signal ranks worth a try: a quarter and a half, whole code blocks.
+  std::vector<std::int64_t> SignalRanks() const {
+    const std::int64_t quarter = problem_.header.rank / 4 / 8 * 8;
+    const std::int64_t half = problem_.header.rank / 2 / 8 * 8;
+    if (quarter == half) return {half};
+    return {quarter, half};
+  }
+
+  absl::StatusOr<Candidate> StartSplit(std::int64_t signal_rank) {
+    Candidate candidate;
+    candidate.correction_rank = problem_.header.rank - signal_rank;
+    candidate.target = linalg::MatrixF(problem_.weight.rows, problem_.weight.columns);
+    linalg::Copy(problem_.weight, candidate.target.view());
+    if (signal_rank > 0) {
+      FitOptions options = FitOptionsOf(signal_rank);
+      CALDERA_ASSIGN_OR_RETURN(candidate.signal,
+                               FitLowRank(context_, problem_.weight, {}, options));
+      Subtract(candidate.signal, candidate.target);
+    }
+    CALDERA_ASSIGN_OR_RETURN(
+        candidate.rows, TopEigenvectors(context_, problem_.metric.hessian,
+                                        candidate.correction_rank, kEigenvectorRounds));
+    return candidate;
+  }
+
+  absl::Status FreshIteration(Candidate& candidate) {
+    const linalg::ConstViewF target = std::as_const(candidate.target).view();
+    CALDERA_RETURN_IF_ERROR(SetGrid(target));
+    CALDERA_ASSIGN_OR_RETURN(Rounded q,
+                             RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
+    const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
+    CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
+                             FitLowRank(context_, residual.view(), problem_.metric,
+                                        FitOptionsOf(candidate.correction_rank)));
+    linalg::MatrixF rest = candidate.target;
+    Subtract(correction, rest);
+    RunSweep(rest.view(), Plain(), q);
+    std::vector<const LowRank*> parts = {&correction};
+    if (candidate.signal.rank() > 0) parts.insert(parts.begin(), &candidate.signal);
+    CALDERA_ASSIGN_OR_RETURN(candidate.error, Offer(q, parts));
+    candidate.rows = correction.r.decoded;
+    return absl::OkStatus();
+  }
+
+  // Q against the Hessian downdated by R on W - L R, then L R on W - Q, ending on L R.
+  absl::Status Alternate() {
+    CALDERA_ASSIGN_OR_RETURN(LowRank pair, FitLowRank(context_, problem_.weight, problem_.metric,
+                                                      FitOptionsOf(problem_.header.rank)));
+    for (int iteration = 0; iteration < IterationsOr(kAlternations); ++iteration) {
+      linalg::MatrixF target(problem_.weight.rows, problem_.weight.columns);
+      linalg::Copy(problem_.weight, target.view());
+      Subtract(pair, target);
+      CALDERA_RETURN_IF_ERROR(SetGrid(target.view()));
+      CALDERA_ASSIGN_OR_RETURN(
+          const Rounded q, RoundDowndated(target.view(), pair.r.decoded.view(), kAlternationDelta,
+                                          kDowndatedSweeps));
+      FitOptions options = FitOptionsOf(problem_.header.rank);
+      options.start = pair.l.decoded.view();
+      options.subspace_rounds = kWarmSubspaceRounds;
+      const linalg::MatrixF rest = Difference(problem_.weight, q.decoded.view());
+      CALDERA_ASSIGN_OR_RETURN(LowRank next,
+                               FitLowRank(context_, rest.view(), problem_.metric, options));
+      pair = std::move(next);
+      CALDERA_RETURN_IF_ERROR(Offer(q, {&pair}).status());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Rounded> RoundDowndated(linalg::ConstViewF target, linalg::ConstViewF rows,
+                                         float delta, int sweeps) {
+    CALDERA_RETURN_IF_ERROR(best_.CheckStop());
+    CALDERA_ASSIGN_OR_RETURN(const DowndatedHessian downdated,
+                             Downdate(context_, problem_.metric.hessian, rows, delta));
+    Rounded q = RunLdlq(target, downdated.factor.view());
+    for (int sweep = 0; sweep < sweeps; ++sweep) {
+      RunSweep(target, downdated.Swept(problem_.metric.hessian), q);
+    }
+    CALDERA_RETURN_IF_ERROR(best_.CheckStop());
+    return q;
+  }
+
+  FitOptions FitOptionsOf(std::int64_t rank) const {
+    FitOptions options;
+    options.rank = rank;
+    options.l_bits = problem_.header.l_bits;
+    options.r_bits = problem_.header.r_bits;
+    options.alternations = 2;
+    return options;
+  }
+
+  // The grid of Q for this target: one scale for the whole matrix.
+  absl::Status SetGrid(linalg::ConstViewF target) {
+    q_scale_ = static_cast<float>(RootMeanSquare(context_, target) /
+                                  static_cast<double>(problem_.codebook.input_rms()));
+    scales_.assign(static_cast<std::size_t>(target.rows), q_scale_);
+    return best_.CheckStop();
+  }
+
+  Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
+    context_.flops += LdlqFlops(target.rows, target.columns);
+    return Ldlq(target, factor, {&problem_.codebook, scales_}, context_.block_rows());
+  }
+
+  void RunSweep(linalg::ConstViewF target, const SweptHessian& hessian, Rounded& q) {
+    context_.flops += SweepFlops(target.rows, hessian);
+    Sweep(target, hessian, {&problem_.codebook, scales_}, context_.block_rows(), q);
+  }
+
+  // rows -= L R.
+  void Subtract(const LowRank& pair, linalg::MatrixF& rows) {
+    linalg::GemmByRows(pair.l.decoded, pair.r.decoded, rows.view(), linalg::kSubtractFrom,
+                       context_.block_rows());
+    context_.flops += 2.0 * static_cast<double>(rows.rows()) *
+                      static_cast<double>(rows.columns()) * static_cast<double>(pair.rank());
+  }
+
+  absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
+    return best_.Offer(MakeIterate(q_scale_, q.codes, parts, problem_.header));
+  }
+
+  Context& context_;
+  const Problem& problem_;
+  BestIterate& best_;
+  float q_scale_ = 0;
+  std::vector<float> scales_;  // q_scale_ for each local row
+};
+
+}  // namespace
+
+absl::StatusOr<double> BestIterate::Offer(Iterate iterate) {
+  CALDERA_RETURN_IF_ERROR(CheckStop());
+  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate));
+  curve_.push_back(error);
+  if (index_ == 0 || error < this->error()) {
+    index_ = static_cast<int>(curve_.size());
+    iterate_ = std::move(iterate);
+  }
+  return error;
+}
+
+absl::Status BestIterate::CheckStop() const {
+  if (stop_ && stop_()) return base::Cancelled("decomposition stopped on request");
+  return absl::OkStatus();
+}
+
+absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best) {
+  return Recipe(context, problem, best).Run();
+}
+
+}  // namespace caldera::decompose
