@@ -64,5 +64,3 @@ BENCHMARK(BM_EncodeReference);
 
 }  // namespace
 }  // namespace caldera::kernels
-
-BENCHMARK_MAIN();

@@ -1,0 +1,137 @@
+"""Decodes the native checkpoint with numpy, written from docs/formats/checkpoint.md alone."""
+
+import itertools
+import json
+
+import numpy as np
+from safetensors import safe_open
+
+FORMAT = "caldera.matrix.v1"
+
+
+def e8p_patterns():
+    """The 256 x 8 magnitudes in lexicographic order."""
+    patterns, norm12 = [], 0
+    for p in itertools.product((0.5, 1.5, 2.5), repeat=8):
+        norm = sum(x * x for x in p)
+        if norm <= 10:
+            patterns.append(p)
+        elif sorted(p) == [0.5] * 3 + [1.5] * 5:
+            if norm12 < 29:
+                patterns.append(p)
+            norm12 += 1
+    assert len(patterns) == 256 and norm12 == 56
+    return np.array(patterns)
+
+
+def e8_ball():
+    """The 256 x 8 words of the E8 ball."""
+    words = np.zeros((256, 8))
+    for code in range(128):
+        signs = [(code >> i) & 1 for i in range(7)]
+        signs.append(sum(signs) % 2)
+        words[code] = 0.5 - np.array(signs)
+    pairs = list(itertools.combinations(range(8), 2))
+    for c in range(112):
+        i, j = pairs[c // 4]
+        words[128 + c, i] = -1 if c & 1 else 1
+        words[128 + c, j] = -1 if c & 2 else 1
+    for i in range(8):
+        words[240 + i, i] = 2
+    for i in range(7):
+        words[248 + i, i] = -2
+    return words
+
+
+PATTERNS = e8p_patterns()
+BALL = e8_ball()
+
+
+def decode_e8p(codes):
+    """Codes of any shape -> that shape + [8]."""
+    codes = codes.astype(np.int64)
+    pattern = PATTERNS[codes & 255]
+    negative = np.zeros(pattern.shape, dtype=np.int64)
+    for i in range(7):
+        negative[..., i] = (codes >> (8 + i)) & 1
+    parity = pattern.sum(-1).astype(np.int64) % 2
+    negative[..., 7] = (negative.sum(-1) + parity) % 2
+    shift = np.where((codes >> 15) & 1, 0.25, -0.25)
+    return pattern * (1 - 2 * negative) + shift[..., None]
+
+
+def decode_lattice(codes, bits):
+    """[a, b] codes of `bits` bits per value -> [8 a, b] values: a codeword runs down 8 rows."""
+    codes = codes.astype(np.int64)
+    words = decode_e8p(codes & 0xFFFF)
+    if bits == 3:
+        words = words + BALL[codes >> 16] / 2.04
+    elif bits == 4:
+        words = words + decode_e8p(codes >> 16) / 3.70
+    return words.transpose(0, 2, 1).reshape(8 * codes.shape[0], codes.shape[1])
+
+
+def decode_signs(packed, count):
+    bits = np.unpackbits(packed, bitorder="little")
+    assert not bits[count:].any(), "bits beyond the last sign are set"
+    return 1.0 - 2.0 * bits[:count]
+
+
+def hadamard(order, block):
+    """The block-diagonal orthonormal Sylvester-Hadamard matrix."""
+    h = np.ones((1, 1))
+    while len(h) < block:
+        h = np.block([[h, h], [h, -h]])
+    return np.kron(np.eye(order // block), h / np.sqrt(block))
+
+
+class MatrixReader:
+    """The tensors of one matrix `prefix` of an open safetensors file."""
+
+    def __init__(self, file, prefix):
+        self.file, self.prefix = file, prefix
+        self.header = json.loads(file.metadata()[prefix])
+        if self.header["format"] != FORMAT:
+            raise ValueError(f"{prefix}: format {self.header['format']} is not {FORMAT}")
+
+    def tensor(self, field):
+        return self.file.get_tensor(f"{self.prefix}.{field}")
+
+    def q(self):
+        codes = self.tensor("q_codes").astype(np.int64)
+        if self.header["q_bits"] == 3:
+            codes |= self.tensor("q_codes_residual").astype(np.int64) << 16
+        return decode_lattice(codes, self.header["q_bits"])[: self.header["rows"]]
+
+    def factor(self, name):
+        codes = self.tensor(f"{name}_codes")
+        if self.header[f"{name}_bits"] == 4:
+            return decode_lattice(codes, 4)
+        return codes.astype(np.float64)
+
+    def low_rank(self):
+        m, n, rank = self.header["rows"], self.header["columns"], self.header["rank"]
+        if rank == 0:
+            return np.zeros((m, n))
+        left = self.factor("l")[:m, :rank] * self.tensor("l_scale").astype(np.float64)
+        right = self.factor("r")[:rank] * self.tensor("r_scale").astype(np.float64)[:, None]
+        return left @ right
+
+    def weight(self):
+        """The m x n matrix in the original basis, float64."""
+        m, n = self.header["rows"], self.header["columns"]
+        rotated = float(self.tensor("q_scale")[0]) * self.q() + self.low_rank()
+        w = hadamard(m, self.header["output_block"]) @ rotated @ hadamard(n, self.header["input_block"])
+        return decode_signs(self.tensor("sign_out"), m)[:, None] * w * decode_signs(self.tensor("sign_in"), n)
+
+
+def matrices(file):
+    """Names of the matrices of an open safetensors file."""
+    metadata = file.metadata() or {}
+    return sorted(key for key, value in metadata.items() if '"format":"caldera.matrix.' in value)
+
+
+def read_weights(path):
+    """{name: m x n float64} of all matrices of one file."""
+    with safe_open(path, framework="numpy") as file:
+        return {name: MatrixReader(file, name).weight() for name in matrices(file)}
