@@ -1,5 +1,6 @@
-// The reasons that the coordinator's errors carry (google.rpc.ErrorInfo, domain "caldera"): clients and
-// workers decide by them, people read the message. Conversion to the wire: common/rpc/status_conversion.h.
+// The reasons that the coordinator's errors carry (google.rpc.ErrorInfo, domain "caldera"): clients
+// and workers decide by them, people read the message. Conversion to the wire:
+// common/rpc/status_conversion.h.
 #ifndef CALDERA_COORDINATOR_ERROR_DETAILS_H_
 #define CALDERA_COORDINATOR_ERROR_DETAILS_H_
 

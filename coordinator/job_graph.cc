@@ -8,8 +8,8 @@
 namespace caldera::coordinator {
 namespace {
 
-// Passes of m n^2 flops that one matrix costs with the shipped recipe: rank trials, LDLQ, sweeps and
-// their error evaluations, codebook searches converted to the same currency.
+// Passes of m n^2 flops that one matrix costs with the shipped recipe: rank trials, LDLQ, sweeps
+// and their error evaluations, codebook searches converted to the same currency.
 constexpr double kPasses = 30;
 constexpr char kJobPrefix[] = "compressionJobs/";
 
@@ -95,8 +95,7 @@ WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& s
   }
   const double tokens = static_cast<double>(spec.calibration().samples()) *
                         spec.calibration().seq_len() / spec.calibration().ranges();
-  work.calibrate =
-      tokens * static_cast<double>(config.num_hidden_layers) * (2 * weights + squares);
+  work.calibrate = tokens * static_cast<double>(config.num_hidden_layers) * (2 * weights + squares);
   // Reading and rounding, not arithmetic; a few flops per parameter keep it last in line.
   work.embeddings =
       10.0 * static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);

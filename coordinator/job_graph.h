@@ -3,8 +3,8 @@
 //   calibrate-0 .. calibrate-{ranges-1} --(four Hessians per layer and range)--> compress-{layer}
 //   embeddings (waits for nothing)                                 all tasks done --> publish
 //
-// compress-i waits only for layer i's Hessians of every range, not for whole calibrate tasks. Publishing
-// is the coordinator's own work (publisher.h).
+// compress-i waits only for layer i's Hessians of every range, not for whole calibrate tasks.
+// Publishing is the coordinator's own work (publisher.h).
 #ifndef CALDERA_COORDINATOR_JOB_GRAPH_H_
 #define CALDERA_COORDINATOR_JOB_GRAPH_H_
 
@@ -20,13 +20,13 @@ namespace caldera::coordinator {
 
 // Estimated flops of one task of each kind.
 struct WorkEstimate {
-  double calibrate = 0;   // one range through all layers
-  double compress = 0;    // one layer
+  double calibrate = 0;  // one range through all layers
+  double compress = 0;   // one layer
   double embeddings = 0;
   friend bool operator==(const WorkEstimate&, const WorkEstimate&) = default;
 };
-// From shapes and spec alone: forward pass 2 flops per weight and token, Hessians n^2 per token; about
-// kPasses passes of m n^2 for a matrix. Good for order and progress bars, not a promise.
+// From shapes and spec alone: forward pass 2 flops per weight and token, Hessians n^2 per token;
+// about kPasses passes of m n^2 for a matrix. Good for order and progress bars, not a promise.
 WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& spec);
 
 // All tasks of a new job, pending, in the order calibrate, embeddings, compress.

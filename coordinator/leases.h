@@ -1,5 +1,5 @@
-// The life of a task under leases, as functions of values: a record, a time and a policy in, the next
-// record out. Nothing here reads a clock, draws randomness or stores anything.
+// The life of a task under leases, as functions of values: a record, a time and a policy in, the
+// next record out. Nothing here reads a clock, draws randomness or stores anything.
 //
 //            Grant            Complete
 //   kPending -----> kLeased -----------> kDone
@@ -9,9 +9,9 @@
 //      +--- Grant     v  | Renew, Complete: the holder came back before anybody else took it
 //           again -- kLapsed
 //
-// Fence: (lease id, attempt). Grant makes a new one, so everything the earlier holder still sends is
-// stale. Failures are counted since something of the task last became durable (NoteProgressMade): a
-// unit that moves forward between failures is not poisoned.
+// Fence: (lease id, attempt). Grant makes a new one, so everything the earlier holder still sends
+// is stale. Failures are counted since something of the task last became durable
+// (NoteProgressMade): a unit that moves forward between failures is not poisoned.
 #ifndef CALDERA_COORDINATOR_LEASES_H_
 #define CALDERA_COORDINATOR_LEASES_H_
 
@@ -28,12 +28,12 @@ namespace caldera::coordinator {
 struct LeasePolicy {
   absl::Duration lease = absl::Seconds(90);
   absl::Duration heartbeat = absl::Seconds(15);
-  int max_failures = 5;                               // the poison cap
-  absl::Duration backoff = absl::Seconds(30);         // doubled after each failure ...
-  absl::Duration max_backoff = absl::Minutes(10);     // ... up to this
-  int failures_before_exclusion = 2;                  // of one worker on one task
-  absl::Duration restart_grace = absl::Minutes(5);    // of live leases when the coordinator restarts
-  absl::Duration stall_timeout = absl::Minutes(20);   // heartbeats without progress
+  int max_failures = 5;                              // the poison cap
+  absl::Duration backoff = absl::Seconds(30);        // doubled after each failure ...
+  absl::Duration max_backoff = absl::Minutes(10);    // ... up to this
+  int failures_before_exclusion = 2;                 // of one worker on one task
+  absl::Duration restart_grace = absl::Minutes(5);   // of live leases when the coordinator restarts
+  absl::Duration stall_timeout = absl::Minutes(20);  // heartbeats without progress
 };
 
 // Who gets a lease, under which new id.

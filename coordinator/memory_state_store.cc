@@ -59,8 +59,7 @@ absl::Status MemoryStateStore::Check(const Transition& transition) const {
   for (const EventChange& change : transition.events) {
     const auto events = events_.find(change.job.value());
     if (events != events_.end() && events->second.count(change.event.sequence()) > 0) {
-      return base::AlreadyExists("event {} of job {}", change.event.sequence(),
-                                 change.job.value());
+      return base::AlreadyExists("event {} of job {}", change.event.sequence(), change.job.value());
     }
   }
   return absl::OkStatus();
@@ -77,8 +76,8 @@ absl::Status MemoryStateStore::Apply(const Transition& transition) {
 }
 
 absl::StatusOr<std::vector<v1::JobEvent>> MemoryStateStore::ReadEvents(const base::JobId& job,
-                                                                      std::int64_t after,
-                                                                      int limit) {
+                                                                       std::int64_t after,
+                                                                       int limit) {
   std::vector<v1::JobEvent> result;
   const auto events = events_.find(job.value());
   if (events == events_.end()) return result;

@@ -16,7 +16,7 @@ class MemoryStateStore : public StateStore {
   absl::StatusOr<ClusterState> Load() override { return state_; }
   absl::Status Apply(const Transition& transition) override;
   absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job, std::int64_t after,
-                                                      int limit) override;
+                                                       int limit) override;
 
  private:
   absl::Status Check(const Transition& transition) const;

@@ -1,4 +1,5 @@
-// The values the coordinator thinks in: what one row of its state says of a job, task, matrix, worker.
+// The values the coordinator thinks in: what one row of its state says of a job, task, matrix,
+// worker.
 //
 // Plain values without behaviour; rules live in leases.h, job_graph.h and scheduler.h, bytes in
 // state_store.h. Messages of the public API (JobSpec, MatrixResult, JobEvent) are used as they are.
@@ -23,12 +24,12 @@ namespace caldera::coordinator {
 // A compression request and where it stands.
 struct JobRecord {
   base::JobId id;
-  std::int64_t ordinal = 0;              // creation order, unique
-  std::string request_id;                // "" when the client gave none
-  std::string request_fingerprint;       // of the request that made it: same id, other request = error
-  std::string calibration_sha256;        // of the text's bytes
-  std::int64_t calibration_tokens = 0;   // of the whole text
-  std::int64_t last_sequence = 0;        // of its events
+  std::int64_t ordinal = 0;         // creation order, unique
+  std::string request_id;           // "" when the client gave none
+  std::string request_fingerprint;  // of the request that made it: same id, other request = error
+  std::string calibration_sha256;   // of the text's bytes
+  std::int64_t calibration_tokens = 0;  // of the whole text
+  std::int64_t last_sequence = 0;       // of its events
   // name, spec, state, times, error, result, priority, model. Progress is computed (job_graph.h).
   v1::CompressionJob job;
 };
@@ -51,10 +52,10 @@ struct Fence {
 // One unit of work of a job and its current or last lease.
 struct TaskRecord {
   base::JobId job;
-  std::string id;                // "calibrate-0", "compress-12", "embeddings"
+  std::string id;  // "calibrate-0", "compress-12", "embeddings"
   TaskKind kind = TaskKind::kCalibrate;
-  int index = 0;                 // range or layer; 0 for embeddings
-  double work = 0;               // estimated flops
+  int index = 0;    // range or layer; 0 for embeddings
+  double work = 0;  // estimated flops
   TaskState state = TaskState::kPending;
   // Failed attempts since something of the task last became durable, in all and by worker id.
   int failures = 0;

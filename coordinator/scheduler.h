@@ -1,7 +1,7 @@
 // Which task a worker gets next. Pure.
 //
-// Jobs by priority (higher first), then creation. Within a job calibration first, because layers wait
-// for it, then the biggest units, then graph order.
+// Jobs by priority (higher first), then creation. Within a job calibration first, because layers
+// wait for it, then the biggest units, then graph order.
 #ifndef CALDERA_COORDINATOR_SCHEDULER_H_
 #define CALDERA_COORDINATOR_SCHEDULER_H_
 
@@ -34,8 +34,8 @@ std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& re
 // such task has finished.
 std::optional<absl::Duration> ExpectedDuration(const JobState& job, const TaskRecord& task);
 
-// Whether each worker of the cluster that is alive at `now` is excluded from the task: the unit failed
-// everywhere. False when no worker is alive.
+// Whether each worker of the cluster that is alive at `now` is excluded from the task: the unit
+// failed everywhere. False when no worker is alive.
 bool FailedEverywhere(const ClusterState& state, const TaskRecord& task, const LeasePolicy& policy,
                       absl::Time now);
 // Heard from within one lease time.

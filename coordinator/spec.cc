@@ -1,17 +1,16 @@
 #include "coordinator/spec.h"
 
 #include <algorithm>
-#include <cctype>
 #include <initializer_list>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_split.h"
 #include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/store/keys.h"
 
 namespace caldera::coordinator {
 namespace {
 
-constexpr char kFileScheme[] = "file://";
 constexpr int kMaxIterations = 1000;
 constexpr int kMaxSamples = 1 << 20;
 constexpr int kMaxSeqLen = 1 << 17;
@@ -20,7 +19,7 @@ constexpr int kMaxRank = 1 << 16;
 
 std::string NormalUri(const std::string& uri) {
   const absl::StatusOr<std::string> path = PathOfUri(uri);
-  return path.ok() ? kFileScheme + *path : uri;
+  return path.ok() ? store::FileUriOfPath(*path) : uri;
 }
 
 class Checker {
@@ -61,9 +60,8 @@ void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
   check->InRange("calibration.seq_len", calibration.seq_len(), 2, kMaxSeqLen);
   check->InRange("calibration.ranges", calibration.ranges(), 1, kMaxRanges);
   if (calibration.ranges() > calibration.samples()) {
-    check->Add("calibration.ranges",
-               fmt::format("{} ranges need at least as many samples, not {}", calibration.ranges(),
-                           calibration.samples()));
+    check->Add("calibration.ranges", fmt::format("{} ranges need at least as many samples, not {}",
+                                                 calibration.ranges(), calibration.samples()));
   }
 }
 
@@ -128,36 +126,12 @@ std::vector<FieldViolation> CheckSpecAgainstModel(const v1::JobSpec& spec,
 }
 
 absl::StatusOr<std::string> PathOfUri(const std::string& uri) {
-  std::string path = uri;
-  if (uri.rfind(kFileScheme, 0) == 0) {
-    path = uri.substr(sizeof(kFileScheme) - 1);
-  } else if (uri.find("://") != std::string::npos) {
-    return base::InvalidArgument("\"{}\" has an unsupported scheme; use file:///path", uri);
-  }
-  if (path.empty() || path.front() != '/') {
-    return base::InvalidArgument("\"{}\" is not an absolute path or file:///path", uri);
-  }
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  for (const char c : path) {
+  for (const char c : uri) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
-      return base::InvalidArgument("path contains a control character");
+      return base::InvalidArgument("the path contains a control character");
     }
   }
-  const std::vector<std::string> parts = absl::StrSplit(path, '/');
-  for (const std::string& part : parts) {
-    if (part == "." || part == "..") {
-      return base::InvalidArgument("\"{}\" contains \"{}\"", uri, part);
-    }
-  }
-  return path;
-}
-
-v1::JobSpec IdentityOf(v1::JobSpec spec) {
-  spec.clear_model_uri();
-  spec.clear_output_uri();
-  spec.clear_keep_hessians();
-  spec.mutable_calibration()->clear_uri();
-  return spec;
+  return store::PathOfFileUri(uri);
 }
 
 absl::Status CheckJobId(const std::string& job_id) {
@@ -170,13 +144,8 @@ absl::Status CheckJobId(const std::string& job_id) {
 }
 
 absl::Status CheckUuid(const std::string& text, const std::string& field) {
-  bool valid = text.size() == 36;
-  for (std::size_t i = 0; valid && i < text.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    valid = dash ? text[i] == '-' : absl::ascii_isxdigit(static_cast<unsigned char>(text[i])) != 0;
-  }
-  if (valid) return absl::OkStatus();
-  return ViolationsToStatus({{field, fmt::format("\"{}\" is not a UUID", text)}});
+  if (base::IsUuid(text)) return absl::OkStatus();
+  return ViolationsToStatus({{field, fmt::format("\"{}\" is not a UUID4", text)}});
 }
 
 }  // namespace caldera::coordinator

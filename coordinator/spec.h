@@ -15,7 +15,8 @@
 namespace caldera::coordinator {
 
 // The spec with zero fields replaced by the defaults of compression.proto (rank 0 and seed 0 are
-// values, not "unset") and URIs in the form file:///path. r_bits follows l_bits when only that is given.
+// values, not "unset") and URIs in the form file:///path. r_bits follows l_bits when only that is
+// given.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
 
 // Violations of a spec that has its defaults: bits, ranges, URIs. Empty when it is fine.
@@ -26,16 +27,12 @@ std::vector<FieldViolation> CheckSpecAgainstModel(const v1::JobSpec& spec,
                                                   const model::ModelConfig& config);
 
 // The path of "file:///dir/x" or "/dir/x", without a trailing '/'. INVALID_ARGUMENT for another
-// scheme, a relative path, "." or ".." parts, or control characters.
+// scheme, a host, a relative path, ".." parts, or control characters.
 absl::StatusOr<std::string> PathOfUri(const std::string& uri);
-
-// The spec without what may differ between runs with the same result: model, output and text
-// places, keep_hessians. Manifests hold this.
-v1::JobSpec IdentityOf(v1::JobSpec spec);
 
 // [a-z0-9-]{1,63}, or INVALID_ARGUMENT naming job_id.
 absl::Status CheckJobId(const std::string& job_id);
-// A UUID in the 8-4-4-4-12 form, or INVALID_ARGUMENT naming `field`.
+// A lower-case UUID4, or INVALID_ARGUMENT naming `field`.
 absl::Status CheckUuid(const std::string& text, const std::string& field);
 
 }  // namespace caldera::coordinator

@@ -88,9 +88,7 @@ std::int64_t Statement::Integer(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }
 
-double Statement::Real(int column) const {
-  return sqlite3_column_double(statement_.get(), column);
-}
+double Statement::Real(int column) const { return sqlite3_column_double(statement_.get(), column); }
 
 std::string Statement::Bytes(int column) const {
   const void* data = sqlite3_column_blob(statement_.get(), column);

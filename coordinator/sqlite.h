@@ -1,5 +1,6 @@
-// The little of SQLite that the state store needs, owned and checked: a connection, a statement with
-// typed binding by position, a transaction that rolls back unless committed. One thread at a time.
+// The little of SQLite that the state store needs, owned and checked: a connection, a statement
+// with typed binding by position, a transaction that rolls back unless committed. One thread at a
+// time.
 #ifndef CALDERA_COORDINATOR_SQLITE_H_
 #define CALDERA_COORDINATOR_SQLITE_H_
 
@@ -58,8 +59,9 @@ class Statement {
 
 class Database {
  public:
-  // Opens or creates the file: WAL, synchronous=FULL, foreign keys on. The errors of SQLite: CANTOPEN
-  // and IOERR are UNAVAILABLE, FULL is RESOURCE_EXHAUSTED, CORRUPT and NOTADB are DATA_LOSS.
+  // Opens or creates the file: WAL, synchronous=FULL, foreign keys on. The errors of SQLite:
+  // CANTOPEN and IOERR are UNAVAILABLE, FULL is RESOURCE_EXHAUSTED, CORRUPT and NOTADB are
+  // DATA_LOSS.
   static absl::StatusOr<Database> Open(const std::string& path);
 
   // Statements without parameters or results, several at once.

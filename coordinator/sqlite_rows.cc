@@ -73,10 +73,9 @@ absl::Status SaveMatrix(const MatrixChange& change, Database* database) {
 }
 
 absl::Status SaveHessian(const HessianChange& change, Database* database) {
-  CALDERA_ASSIGN_OR_RETURN(
-      Statement statement,
-      database->Prepare("INSERT INTO hessians (job, layer, range, kind, body)"
-                        " VALUES (?, ?, ?, ?, ?)"));
+  CALDERA_ASSIGN_OR_RETURN(Statement statement,
+                           database->Prepare("INSERT INTO hessians (job, layer, range, kind, body)"
+                                             " VALUES (?, ?, ?, ?, ?)"));
   const std::string body = change.hessian.SerializeAsString();
   statement.Bind(change.job.value())
       .Bind(change.hessian.layer())
@@ -148,18 +147,18 @@ absl::Status LoadMatrices(Database* database, ClusterState* state) {
 }
 
 absl::Status LoadHessians(Database* database, ClusterState* state) {
-  return ForEachRow(
-      database, "SELECT job, layer, range, kind, body FROM hessians",
-      [state](const Statement& row) -> absl::Status {
-        const auto job = state->jobs.find(row.Bytes(0));
-        if (job == state->jobs.end()) return DataLossOfParent("Hessian", row.Bytes(0));
-        v1::HessianRef hessian;
-        CALDERA_RETURN_IF_ERROR(ParseBody(row.Bytes(4), "hessians", &hessian));
-        const HessianKey key{static_cast<int>(row.Integer(1)), static_cast<int>(row.Integer(2)),
-                             row.Bytes(3)};
-        job->second.hessians[key] = hessian;
-        return absl::OkStatus();
-      });
+  return ForEachRow(database, "SELECT job, layer, range, kind, body FROM hessians",
+                    [state](const Statement& row) -> absl::Status {
+                      const auto job = state->jobs.find(row.Bytes(0));
+                      if (job == state->jobs.end())
+                        return DataLossOfParent("Hessian", row.Bytes(0));
+                      v1::HessianRef hessian;
+                      CALDERA_RETURN_IF_ERROR(ParseBody(row.Bytes(4), "hessians", &hessian));
+                      const HessianKey key{static_cast<int>(row.Integer(1)),
+                                           static_cast<int>(row.Integer(2)), row.Bytes(3)};
+                      job->second.hessians[key] = hessian;
+                      return absl::OkStatus();
+                    });
 }
 
 absl::Status LoadWorkers(Database* database, ClusterState* state) {

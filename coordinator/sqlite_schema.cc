@@ -97,8 +97,7 @@ absl::Status MigrateSchema(Database* database) {
   for (auto v = static_cast<std::size_t>(version); v < kMigrations.size(); ++v) {
     CALDERA_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(database));
     CALDERA_RETURN_IF_ERROR(database->Execute(kMigrations[v]));
-    CALDERA_RETURN_IF_ERROR(
-        database->Execute("PRAGMA user_version = " + std::to_string(v + 1)));
+    CALDERA_RETURN_IF_ERROR(database->Execute("PRAGMA user_version = " + std::to_string(v + 1)));
     CALDERA_RETURN_IF_ERROR(transaction.Commit());
   }
   return absl::OkStatus();

@@ -55,8 +55,8 @@ absl::Status SqliteStateStore::Apply(const Transition& transition) {
 }
 
 absl::StatusOr<std::vector<v1::JobEvent>> SqliteStateStore::ReadEvents(const base::JobId& job,
-                                                                      std::int64_t after,
-                                                                      int limit) {
+                                                                       std::int64_t after,
+                                                                       int limit) {
   CALDERA_ASSIGN_OR_RETURN(
       Statement statement,
       database_.Prepare("SELECT body FROM events WHERE job = ? AND sequence > ?"

@@ -23,7 +23,7 @@ class SqliteStateStore : public StateStore {
   absl::StatusOr<ClusterState> Load() override;
   absl::Status Apply(const Transition& transition) override;
   absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job, std::int64_t after,
-                                                      int limit) override;
+                                                       int limit) override;
 
  private:
   explicit SqliteStateStore(Database database) : database_(std::move(database)) {}

@@ -83,8 +83,8 @@ absl::Status FencedUpdate(const TaskChange& change, Database* database) {
 }
 
 absl::Status SaveFailures(const TaskRecord& task, Database* database) {
-  CALDERA_ASSIGN_OR_RETURN(Statement clear,
-                           database->Prepare("DELETE FROM task_failures WHERE job = ? AND task = ?"));
+  CALDERA_ASSIGN_OR_RETURN(
+      Statement clear, database->Prepare("DELETE FROM task_failures WHERE job = ? AND task = ?"));
   CALDERA_RETURN_IF_ERROR(clear.Bind(task.job.value()).Bind(task.id).Run().status());
   for (const auto& [worker, failures] : task.failures_of_worker) {
     CALDERA_ASSIGN_OR_RETURN(

@@ -1,9 +1,10 @@
-// Where the coordinator's state survives: one narrow contract, two implementations (SQLite for service,
-// memory for tests and simulations), one conformance suite (tests/contracts/state_store_contract.h).
+// Where the coordinator's state survives: one narrow contract, two implementations (SQLite for
+// service, memory for tests and simulations), one conformance suite
+// (tests/contracts/state_store_contract.h).
 //
-// All changes go through Apply: one Transition is one transaction, with its events in it. The fence of
-// a task is checked inside that transaction, so a stale writer changes nothing even if the caller's
-// picture was old. Thread rule: one thread at a time (the coordinator's mutex).
+// All changes go through Apply: one Transition is one transaction, with its events in it. The fence
+// of a task is checked inside that transaction, so a stale writer changes nothing even if the
+// caller's picture was old. Thread rule: one thread at a time (the coordinator's mutex).
 #ifndef CALDERA_COORDINATOR_STATE_STORE_H_
 #define CALDERA_COORDINATOR_STATE_STORE_H_
 
@@ -61,13 +62,14 @@ class StateStore {
   // Everything but events. DATA_LOSS when a row does not parse.
   virtual absl::StatusOr<ClusterState> Load() = 0;
 
-  // FAILED_PRECONDITION with reason STALE_LEASE when a fence does not hold, NOT_FOUND for rows of an
-  // unknown job, ALREADY_EXISTS for a second request id or row, RESOURCE_EXHAUSTED for a full disk.
+  // FAILED_PRECONDITION with reason STALE_LEASE when a fence does not hold, NOT_FOUND for rows of
+  // an unknown job, ALREADY_EXISTS for a second request id or row, RESOURCE_EXHAUSTED for a full
+  // disk.
   virtual absl::Status Apply(const Transition& transition) = 0;
 
   // At most `limit` events of the job with sequence > after, in order.
   virtual absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job,
-                                                              std::int64_t after, int limit) = 0;
+                                                               std::int64_t after, int limit) = 0;
 };
 
 // Applies the state part of a transition (all but events) to `state`; the stores' and the

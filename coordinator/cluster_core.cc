@@ -1,0 +1,215 @@
+#include "coordinator/cluster_core.h"
+
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "coordinator/error_details.h"
+#include "coordinator/invariants.h"
+#include "coordinator/job_graph.h"
+
+namespace caldera::coordinator {
+namespace {
+
+void AddObjects(const JobState& job, ClusterCore::ObjectScope scope, std::set<std::string>* out) {
+  for (const auto& [key, hessian] : job.hessians) out->insert(hessian.object().sha256());
+  if (scope == ClusterCore::ObjectScope::kHessians) return;
+  for (const auto& [key, matrix] : job.matrices) out->insert(matrix.result.object().sha256());
+  for (const TaskRecord& task : job.tasks) {
+    if (!task.shard.sha256().empty()) out->insert(task.shard.sha256());
+  }
+}
+
+absl::Time EndTime(const JobState& job) {
+  const auto& end = job.record.job.end_time();
+  return absl::FromUnixSeconds(end.seconds()) + absl::Nanoseconds(end.nanos());
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ClusterCore>> ClusterCore::Open(CoreOptions options,
+                                                               CoreDependencies dependencies) {
+  CALDERA_ASSIGN_OR_RETURN(ClusterState state, dependencies.states->Load());
+  std::unique_ptr<ClusterCore> core(
+      new ClusterCore(options, std::move(dependencies), std::move(state)));
+  CALDERA_RETURN_IF_ERROR(core->ExtendLeases());
+  for (const auto& [id, job] : core->state_.jobs) core->NoteReadyTasks(id);
+  core->CheckInvariantsIfOn();
+  return core;
+}
+
+absl::Status ClusterCore::ExtendLeases() {
+  Transition transition;
+  for (const auto& [id, job] : state_.jobs) {
+    for (const TaskRecord& task : job.tasks) {
+      if (task.state != TaskState::kLeased) continue;
+      transition.tasks.push_back({ExtendAfterRestart(task, policy(), Now()), task.fence});
+      state_.workers[task.worker.value()].last_seen = Now();
+    }
+  }
+  return transition.tasks.empty() ? absl::OkStatus() : ApplyTransition(transition);
+}
+
+absl::StatusOr<const JobState*> ClusterCore::FindJob(const base::JobId& job) const {
+  const auto found = state_.jobs.find(job.value());
+  if (found != state_.jobs.end()) return &found->second;
+  return WithReason(base::NotFound("job {} does not exist", JobName(job)), kReasonJobNotFound,
+                    {{"job", JobName(job)}});
+}
+
+absl::Status ClusterCore::Apply(JobEdit edit) { return ApplyTransition(edit.Take()); }
+
+absl::Status ClusterCore::ApplyTransition(const Transition& transition) {
+  CALDERA_RETURN_IF_ERROR(dependencies_.states->Apply(transition));
+  ApplyToState(transition, &state_);
+  ++version_;
+  for (const JobRecord& job : transition.jobs) {
+    changed_jobs_.insert(job.id.value());
+    last_progress_[job.id.value()] = Now();
+    NoteReadyTasks(job.id.value());
+  }
+  for (const base::JobId& job : transition.deleted_jobs) {
+    changed_jobs_.insert(job.value());
+    last_progress_.erase(job.value());
+  }
+  for (const EventChange& change : transition.events) {
+    log()
+        .With({{"job", change.job.value()}, {"layer", change.event.layer()}})
+        .Info("{}: {}", change.event.type(), change.event.message());
+  }
+  CheckInvariantsIfOn();
+  return absl::OkStatus();
+}
+
+absl::Status ClusterCore::FailJob(const base::JobId& job, const absl::Status& error) {
+  CALDERA_ASSIGN_OR_RETURN(const JobState* state, FindJob(job));
+  if (HasEnded(state->record.job.state())) return absl::OkStatus();
+  JobEdit edit = Edit(*state);
+  edit.ReleaseTasks();
+  edit.SetState(v1::FAILED);
+  edit.SetError(error);
+  edit.Emit({.type = "job.failed", .message = base::MessageOf(error)});
+  return Apply(std::move(edit));
+}
+
+void ClusterCore::TouchWorker(const base::WorkerId& worker) {
+  const auto found = state_.workers.find(worker.value());
+  if (found != state_.workers.end()) found->second.last_seen = Now();
+}
+
+void ClusterCore::SetDraining(const base::WorkerId& worker) {
+  const auto found = state_.workers.find(worker.value());
+  if (found != state_.workers.end()) found->second.draining = true;
+}
+
+void ClusterCore::RenewInMemory(const TaskRecord& task) {
+  for (TaskRecord& existing : state_.jobs[task.job.value()].tasks) {
+    if (existing.id != task.id) continue;
+    if (existing.progress != task.progress) last_progress_[task.job.value()] = Now();
+    existing = task;
+  }
+}
+
+void ClusterCore::NoteReadyTasks(const std::string& job) {
+  const JobState& state = state_.jobs.at(job);
+  for (const TaskRecord& task : state.tasks) {
+    const bool waits = task.state == TaskState::kPending && !HasEnded(state.record.job.state());
+    if (waits && InputsReady(state, task)) {
+      ready_since_.emplace(TaskKey{task.job, task.id}, std::max(Now(), task.not_before));
+    }
+  }
+}
+
+std::optional<absl::Time> ClusterCore::TakeReadySince(const TaskKey& task) {
+  const auto found = ready_since_.find(task);
+  if (found == ready_since_.end()) return std::nullopt;
+  const absl::Time since = found->second;
+  ready_since_.erase(found);
+  return since;
+}
+
+std::set<std::string> ClusterCore::TakeChangedJobs() { return std::exchange(changed_jobs_, {}); }
+
+std::vector<std::string> ClusterCore::ExclusiveObjects(const JobState& job,
+                                                       ObjectScope scope) const {
+  std::set<std::string> mine;
+  AddObjects(job, scope, &mine);
+  std::set<std::string> others;
+  for (const auto& [id, other] : state_.jobs) {
+    if (id != job.record.id.value()) AddObjects(other, ObjectScope::kAll, &others);
+  }
+  std::vector<std::string> exclusive;
+  for (const std::string& object : mine) {
+    if (others.count(object) == 0) exclusive.push_back(object);
+  }
+  return exclusive;
+}
+
+ClusterSnapshot ClusterCore::Snapshot() const {
+  ClusterSnapshot snapshot;
+  for (const char* state : {"pending", "running", "succeeded", "failed", "cancelled"}) {
+    snapshot.jobs[state] = 0;
+    snapshot.layers[state] = 0;
+  }
+  for (const char* state : {"idle", "busy", "draining", "lost"}) snapshot.workers[state] = 0;
+  for (const auto& [id, job] : state_.jobs) {
+    const v1::State state = job.record.job.state();
+    ++snapshot.jobs[StateName(state)];
+    for (const TaskRecord& task : job.tasks) {
+      if (task.state == TaskState::kLeased) ++snapshot.leases;
+      if (HasEnded(state) || task.kind != TaskKind::kCompress) continue;
+      ++snapshot.layers[StateName(DescribeLayer(job, task.index).state())];
+    }
+    if (HasEnded(state) && EndTime(job) + options_.metrics_retention < Now()) continue;
+    const v1::JobProgress progress = ComputeProgress(job, Now());
+    const auto last = last_progress_.find(id);
+    snapshot.active.push_back({id, progress.ratio(), progress.eta_seconds(),
+                               last == last_progress_.end() ? EndTime(job) : last->second});
+  }
+  for (const auto& [id, worker] : state_.workers) {
+    ++snapshot.workers[WorkerState(state_, worker, policy(), Now())];
+    snapshot.last_heartbeats[id] = worker.last_seen;
+  }
+  return snapshot;
+}
+
+void ClusterCore::CheckInvariantsIfOn() const {
+  if (options_.invariants == InvariantChecks::kOff) return;
+  const absl::Status status = CheckInvariants(state_, policy());
+  CALDERA_CHECK(status.ok(), "{}", base::MessageOf(status));
+}
+
+const TaskRecord* HeldTask(const ClusterState& state, const base::WorkerId& worker) {
+  for (const auto& [id, job] : state.jobs) {
+    for (const TaskRecord& task : job.tasks) {
+      if (task.state == TaskState::kLeased && task.worker == worker) return &task;
+    }
+  }
+  return nullptr;
+}
+
+std::string WorkerState(const ClusterState& state, const WorkerRecord& worker,
+                        const LeasePolicy& policy, absl::Time now) {
+  if (!IsAlive(worker, policy, now)) return "lost";
+  if (worker.draining) return "draining";
+  return HeldTask(state, worker.id) != nullptr ? "busy" : "idle";
+}
+
+std::string StateName(v1::State state) {
+  switch (state) {
+    case v1::PENDING:
+      return "pending";
+    case v1::RUNNING:
+      return "running";
+    case v1::SUCCEEDED:
+      return "succeeded";
+    case v1::FAILED:
+      return "failed";
+    case v1::CANCELLED:
+      return "cancelled";
+    default:
+      return "unspecified";
+  }
+}
+
+}  // namespace caldera::coordinator

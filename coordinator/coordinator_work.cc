@@ -1,0 +1,236 @@
+// Coordinator: the workers' calls, and what they lead to (shards, publishing).
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/status.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/coordinator_section.h"
+#include "coordinator/error_details.h"
+#include "coordinator/job_graph.h"
+#include "coordinator/layer_shard.h"
+#include "coordinator/object_source.h"
+#include "coordinator/publisher.h"
+
+namespace caldera::coordinator {
+namespace {
+
+constexpr char kProbeKey[] = "probe/coordinator";
+
+// The object exists with that size, or INVALID_ARGUMENT.
+absl::Status CheckObject(const v1::ObjectRef& object, const store::CheckpointStore& store) {
+  const absl::StatusOr<store::ObjectInfo> info = store.StatObject(object.sha256());
+  if (!info.ok()) return info.status();
+  if (static_cast<std::int64_t>(info->size) == object.size()) return absl::OkStatus();
+  return base::InvalidArgument("object {} has {} bytes, not {}", object.sha256(), info->size,
+                               object.size());
+}
+
+// Errors that another attempt of the same completion may not meet.
+bool IsTransient(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kAborted;
+}
+
+}  // namespace
+
+absl::Status Coordinator::WriteProbe() {
+  probe_content_ = base::NewUuid(dependencies_.core.entropy);
+  return dependencies_.store->WriteKey(kProbeKey, probe_content_);
+}
+
+absl::StatusOr<v1::RegisterResponse> Coordinator::Register(const v1::RegisterRequest& request) {
+  Section section(this);
+  CALDERA_RETURN_IF_ERROR(leases_.Register(request));
+  v1::RegisterResponse response;
+  response.set_store_uri(dependencies_.store->uri());
+  response.set_probe_key(kProbeKey);
+  response.set_probe_content(probe_content_);
+  response.set_heartbeat_milliseconds(
+      static_cast<int>(absl::ToInt64Milliseconds(core_->policy().heartbeat)));
+  return response;
+}
+
+Coordinator::WaitId Coordinator::AcquireLease(const v1::AcquireLeaseRequest& request,
+                                              AcquireDone done) {
+  // Leaving the section serves the wait at once when there is work, or when it has no time to wait.
+  Section section(this);
+  const WaitId id = next_wait_++;
+  const absl::Duration wait = std::clamp(absl::Seconds(request.wait_seconds()),
+                                         absl::ZeroDuration(), options_.longest_wait);
+  lease_waits_[id] = {request, core_->Now() + wait, std::move(done)};
+  return id;
+}
+
+absl::StatusOr<v1::HeartbeatResponse> Coordinator::Heartbeat(const v1::HeartbeatRequest& request) {
+  Section section(this);
+  return leases_.Heartbeat(request);
+}
+
+absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
+    const v1::CommitMatrixRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const LeaseView view, FindLease(FenceOf(request)));
+  const absl::Time start = dependencies_.core.clock->Now();
+  CALDERA_ASSIGN_OR_RETURN(const auto model, models_.Open(view.job.job));
+  CALDERA_RETURN_IF_ERROR(
+      CheckMatrixObject(request.matrix(), view.task.index, model->config, *dependencies_.store));
+  absl::StatusOr<v1::CommitMatrixResponse> response;
+  {
+    Section section(this);
+    // Again under the lock: a deleted job may have taken the same bytes with it meanwhile.
+    CALDERA_RETURN_IF_ERROR(CheckObject(request.matrix().object(), *dependencies_.store));
+    response = leases_.CommitMatrix(request);
+  }
+  if (response.ok() && !response->already_committed()) {
+    WriteReceipt(view, request.matrix());
+    observer().StoreBytesWritten(static_cast<std::uint64_t>(request.matrix().object().size()));
+    observer().StoreCommitTook(absl::ToDoubleSeconds(dependencies_.core.clock->Now() - start));
+  }
+  return response;
+}
+
+void Coordinator::WriteReceipt(const LeaseView& view, const v1::MatrixResult& matrix) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  const bool printed = google::protobuf::util::MessageToJsonString(matrix, &json, options).ok();
+  const std::string key = fmt::format("receipts/{}/{}-{}.json", view.job.id.value(),
+                                      view.task.index, matrix.projection());
+  const absl::Status status =
+      printed ? dependencies_.store->WriteKey(key, json) : base::Internal("not printable");
+  // The database holds the commit; a missing receipt only weakens its rebuilding.
+  if (!status.ok()) dependencies_.core.log.Warning("{}: {}", key, base::MessageOf(status));
+}
+
+absl::Status Coordinator::CommitHessians(const v1::CommitHessiansRequest& request) {
+  Section section(this);
+  for (const v1::HessianRef& hessian : request.hessians()) {
+    CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
+  }
+  return leases_.CommitHessians(request);
+}
+
+absl::StatusOr<v1::ObjectRef> Coordinator::MakeShard(const LeaseView& view,
+                                                     const v1::CompleteLeaseRequest& request) {
+  if (view.task.kind == TaskKind::kCalibrate) return v1::ObjectRef();
+  if (view.task.kind == TaskKind::kEmbeddings) {
+    CALDERA_RETURN_IF_ERROR(CheckObject(request.shard(), *dependencies_.store));
+    CALDERA_RETURN_IF_ERROR(
+        OpenSafetensorsObject(dependencies_.store, request.shard().sha256()).status());
+    return request.shard();
+  }
+  return AssembleShard(view);
+}
+
+absl::StatusOr<v1::ObjectRef> Coordinator::AssembleShard(const LeaseView& view) {
+  if (static_cast<int>(view.matrices.size()) != model::kProjectionCount) {
+    return base::FailedPrecondition("{}: {} of {} matrices are committed", view.task.id,
+                                    view.matrices.size(), model::kProjectionCount);
+  }
+  CALDERA_ASSIGN_OR_RETURN(const auto model, models_.Open(view.job.job));
+  const std::string label = "shard-" + view.task.fence.lease.value();
+  const LayerShardInputs inputs{view.task.index, view.matrices, model.get(), label};
+  const absl::StatusOr<store::ObjectInfo> shard = AssembleLayerShard(inputs, dependencies_.store);
+  if (!shard.ok()) {
+    const absl::Status error = base::WithContext(
+        shard.status(), fmt::format("assembling the shard of layer {}", view.task.index));
+    (void)dependencies_.store->RemoveStaging(label);
+    if (!IsTransient(error)) FailJob(view.job.id, error);
+    return error;
+  }
+  observer().StoreBytesWritten(shard->size);
+  v1::ObjectRef object;
+  object.set_sha256(shard->sha256);
+  object.set_size(static_cast<std::int64_t>(shard->size));
+  return object;
+}
+
+absl::Status Coordinator::CompleteLease(const v1::CompleteLeaseRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const LeaseView view, FindLease(FenceOf(request)));
+  if (view.task.state == TaskState::kDone) return absl::OkStatus();
+  const TaskKey key{view.task.job, view.task.id};
+  {
+    Section section(this);
+    completing_.insert(key);
+  }
+  const absl::StatusOr<v1::ObjectRef> shard = MakeShard(view, request);
+  Section section(this);
+  completing_.erase(key);
+  CALDERA_RETURN_IF_ERROR(shard.status());
+  return leases_.Complete(request, *shard);
+}
+
+absl::Status Coordinator::FailLease(const v1::FailLeaseRequest& request) {
+  Section section(this);
+  return leases_.Fail(request);
+}
+
+void Coordinator::FailJob(const base::JobId& job, const absl::Status& error) {
+  Section section(this);
+  const absl::Status status = core_->FailJob(job, error);
+  if (!status.ok()) core_->log().Error("failing job {}: {}", job.value(), base::MessageOf(status));
+}
+
+void Coordinator::PublishJob(const base::JobId& job) {
+  absl::StatusOr<JobState> state = FindJobState(JobName(job));
+  if (!state.ok()) return;
+  std::map<std::string, WorkerRecord> workers;
+  {
+    Section section(this);
+    workers = core_->state().workers;
+  }
+  const auto model = models_.Open(state->record.job);
+  absl::StatusOr<v1::JobResult> result = model.status();
+  if (model.ok()) {
+    const PublishInputs inputs{&*state, model->get(), &workers, options_.version,
+                               [this, job] { return BeginManifest(job); }};
+    result = PublishCheckpoint(inputs, dependencies_.store);
+  }
+  if (result.ok()) {
+    FinishJob(job, *result);
+    return;
+  }
+  if (result.status().code() == absl::StatusCode::kDataLoss) observer().StoreVerifyFailed();
+  FailJob(job, base::WithContext(result.status(), "publishing"));
+  base::MutexLock lock(mutex_);
+  publishing_.erase(job.value());
+  past_cancelling_.erase(job.value());
+}
+
+absl::Status Coordinator::BeginManifest(const base::JobId& job) {
+  Section section(this);
+  CALDERA_ASSIGN_OR_RETURN(const JobState* state, core_->FindJob(job));
+  if (HasEnded(state->record.job.state())) {
+    return base::Cancelled("job {} has ended", JobName(job));
+  }
+  past_cancelling_.insert(job.value());
+  return absl::OkStatus();
+}
+
+void Coordinator::FinishJob(const base::JobId& job, const v1::JobResult& result) {
+  Section section(this);
+  publishing_.erase(job.value());
+  past_cancelling_.erase(job.value());
+  const absl::StatusOr<const JobState*> state = core_->FindJob(job);
+  if (!state.ok()) return;
+  std::vector<std::string> hessians;
+  JobEdit edit = core_->Edit(**state);
+  if (!(*state)->record.job.spec().keep_hessians()) {
+    hessians = core_->ExclusiveObjects(**state, ClusterCore::ObjectScope::kHessians);
+    edit.ForgetHessians();
+  }
+  edit.SetResult(result);
+  edit.SetState(v1::SUCCEEDED);
+  edit.Emit({.type = "job.succeeded",
+             .message = fmt::format("{:.3f} bits per weight, mean relative error {:.4f}",
+                                    result.bits_per_weight(), result.mean_relative_error())});
+  const absl::Status status = core_->Apply(std::move(edit));
+  if (!status.ok()) {
+    core_->log().Error("finishing job {}: {}", job.value(), base::MessageOf(status));
+    return;
+  }
+  RemoveObjects(hessians);
+}
+
+}  // namespace caldera::coordinator

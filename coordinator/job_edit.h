@@ -1,0 +1,60 @@
+// A working copy of one job on which a transition is composed: every change is recorded for the
+// state store and applied to the copy at once, so each event carries the job as it stands after it.
+#ifndef CALDERA_COORDINATOR_JOB_EDIT_H_
+#define CALDERA_COORDINATOR_JOB_EDIT_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "coordinator/records.h"
+#include "coordinator/state_store.h"
+
+namespace caldera::coordinator {
+
+// An event about to be emitted.
+struct EventText {
+  std::string type;     // "matrix.committed"
+  std::string message;  // one line for people
+  int layer = -1;
+  std::optional<v1::MatrixResult> matrix = std::nullopt;
+};
+
+// One thread at a time. Nothing happens outside until the transition is applied.
+class JobEdit {
+ public:
+  JobEdit(JobState job, absl::Time now) : job_(std::move(job)), now_(now) {}
+
+  const JobState& job() const { return job_; }
+  absl::Time now() const { return now_; }
+
+  void PutTask(const TaskRecord& task, const std::optional<Fence>& fence = std::nullopt);
+  void AddMatrix(const MatrixKey& key, const MatrixRecord& matrix);
+  void AddHessian(const v1::HessianRef& hessian);
+
+  // Sets the state and the time that goes with it (start or end).
+  void SetState(v1::State state);
+  void SetError(const absl::Status& error);
+  void SetResult(const v1::JobResult& result);
+  // Ends every lease of the job: its tasks go back to kPending.
+  void ReleaseTasks();
+  void ForgetHessians();
+
+  void Emit(const EventText& text);
+
+  // The whole transition; the edit must not be used afterwards.
+  Transition Take();
+
+ private:
+  Transition transition_;
+  JobState job_;
+  absl::Time now_;
+};
+
+// absl::Time -> google.protobuf.Timestamp with microseconds.
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp);
+
+}  // namespace caldera::coordinator
+
+#endif  // CALDERA_COORDINATOR_JOB_EDIT_H_

@@ -1,0 +1,74 @@
+// What workers ask of the core, and what time does to leases. Same thread rule as ClusterCore.
+// Objects that requests name have been checked in the store by the caller (layer_shard.h).
+#ifndef CALDERA_COORDINATOR_LEASE_DESK_H_
+#define CALDERA_COORDINATOR_LEASE_DESK_H_
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "caldera/v1/dispatch.pb.h"
+#include "coordinator/cluster_core.h"
+
+namespace caldera::coordinator {
+
+// The fence of any request that carries (lease_id, attempt).
+template <typename Request>
+Fence FenceOf(const Request& request) {
+  return {base::LeaseId(request.lease_id()), request.attempt()};
+}
+
+// A live lease: copies, so that checks can run outside the lock.
+struct LeaseView {
+  JobRecord job;
+  TaskRecord task;
+  std::vector<v1::MatrixResult> matrices;  // committed ones of the task's layer
+};
+
+class LeaseDesk {
+ public:
+  explicit LeaseDesk(ClusterCore* core) : core_(core) {}
+
+  // A newer incarnation ends the leases of the older one; the same one again changes nothing.
+  absl::Status Register(const v1::RegisterRequest& request);
+
+  // A lease, or nullopt when nothing fits now. A worker that holds a live lease and asks again (its
+  // answer was lost) gets the same one. Errors: UNKNOWN_WORKER, STALE_INCARNATION.
+  absl::StatusOr<std::optional<v1::Lease>> TryAcquire(const v1::AcquireLeaseRequest& request);
+
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
+
+  // The task under a fence: STALE_LEASE when it is not the newest or the job has ended. Done tasks
+  // are found by their last fence.
+  absl::StatusOr<LeaseView> Find(const Fence& fence) const;
+
+  absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);
+  absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
+  // FAILED_PRECONDITION while matrices, Hessians or the shard are missing.
+  absl::Status Complete(const v1::CompleteLeaseRequest& request, const v1::ObjectRef& shard);
+  absl::Status Fail(const v1::FailLeaseRequest& request);
+
+  // Ends leases whose time is over, except those being completed right now.
+  absl::Status Tick(const std::set<TaskKey>& completing);
+
+ private:
+  absl::StatusOr<const WorkerRecord*> FindWorker(const std::string& worker,
+                                                 const std::string& incarnation) const;
+  const TaskRecord* FindByFence(const Fence& fence) const;
+  absl::Status ReleaseLeasesOf(const base::WorkerId& worker);
+  absl::Status EndAfterRestart(const TaskRecord& task);
+  absl::StatusOr<v1::Lease> GrantTask(const TaskKey& key, const WorkerRecord& worker);
+  v1::Lease Describe(const JobState& job, const TaskRecord& task) const;
+  absl::Status LapseTask(const TaskRecord& task, LapseReason reason);
+  // Fails the job when the task must not be tried again.
+  absl::Status ApplyFailure(JobEdit edit, const TaskRecord& failed, const absl::Status& error);
+
+  ClusterCore* const core_;
+};
+
+}  // namespace caldera::coordinator
+
+#endif  // CALDERA_COORDINATOR_LEASE_DESK_H_
