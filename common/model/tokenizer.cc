@@ -44,8 +44,7 @@ absl::Status ReadTokenizerConfig(const FileSet& files, TokenizerSettings* settin
 absl::StatusOr<std::vector<std::int32_t>> IdsField(const JsonObject& config,
                                                    const std::string& key) {
   std::vector<std::int32_t> ids;
-  if (!config.Has(key)) return ids;
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int64_t> values, config.Integers(key));
+  CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int64_t> values, config.AnyIntegers(key));
   for (const std::int64_t value : values) {
     if (value < 0 || value > INT32_MAX) {
       return base::InvalidArgument("{}: {} {} is no token id", config.name(), key, value);

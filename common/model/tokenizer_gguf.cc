@@ -144,6 +144,8 @@ absl::StatusOr<BpeTokenizerParts> ScoredParts(const GgufVocabulary& vocabulary) 
   if (adds_space) parts.normalizers.push_back(MakePrependNormalizer(mark));
   CALDERA_ASSIGN_OR_RETURN(auto space, TokenizerRegex::CompileLiteral(" ", vocabulary.name));
   parts.normalizers.push_back(MakeReplaceNormalizer(std::move(space), mark));
+  std::unique_ptr<PreTokenizer> cut = MakeWordCut(vocabulary.tokens);
+  if (cut != nullptr) parts.pre_tokenizers.push_back(std::move(cut));
   CALDERA_ASSIGN_OR_RETURN(parts.encoder,
                            MakeScoredBpe({vocabulary.name, vocabulary.tokens, vocabulary.scores,
                                           vocabulary.unknown_id}));

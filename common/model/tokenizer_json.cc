@@ -260,6 +260,15 @@ absl::StatusOr<Json> ParseRoot(const std::string& text, const std::string& name)
   return root;
 }
 
+// See MakeWordCut; a whole piece that is a token may hold marks anywhere.
+void AddWordCut(const RankedBpeDefinition& definition, BpeTokenizerParts* parts) {
+  if (definition.symbols != SymbolKind::kCharacter || definition.ignore_merges) return;
+  std::vector<std::string> spellings;
+  for (const auto& [spelling, id] : definition.vocabulary) spellings.push_back(spelling);
+  std::unique_ptr<PreTokenizer> cut = MakeWordCut(spellings);
+  if (cut != nullptr) parts->pre_tokenizers.push_back(std::move(cut));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(const std::string& json,
@@ -280,6 +289,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(const std::string&
                            ReadModel(root, name, split.symbols));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<AddedEntry> added, ReadAdded(root, name));
   CALDERA_ASSIGN_OR_RETURN(parts.encoder, MakeRankedBpe(definition));
+  AddWordCut(definition, &parts);
   CALDERA_ASSIGN_OR_RETURN(parts.added_tokens, PlainAdded(added, parts.normalizers));
   parts.decoded = DecodingTable(definition, added, decoder);
   parts.decode_strips_space = decoder.strips_space;

@@ -236,6 +236,33 @@ class Metaspace final : public PreTokenizer {
   std::unique_ptr<PreTokenizer> cut_;
 };
 
+// The first place at or after `from` where a space mark follows something else.
+std::size_t FindWordStart(std::string_view text, std::size_t from) {
+  for (std::size_t place = text.find(kSpaceMark, from); place != std::string_view::npos;
+       place = text.find(kSpaceMark, place + kSpaceMark.size())) {
+    if (place > 0 && !text.substr(0, place).ends_with(kSpaceMark)) return place;
+  }
+  return std::string_view::npos;
+}
+
+class WordCut final : public PreTokenizer {
+ public:
+  absl::Status Apply(SplitText* split) const override {
+    std::vector<TextRange> pieces;
+    for (const TextRange& piece : split->pieces) {
+      const std::string_view text = piece.of(split->text);
+      std::size_t begin = 0;
+      while (begin < text.size()) {
+        const std::size_t end = std::min(FindWordStart(text, begin + 1), text.size());
+        pieces.push_back({piece.begin + begin, piece.begin + end});
+        begin = end;
+      }
+    }
+    split->pieces = std::move(pieces);
+    return absl::OkStatus();
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Normalizer> MakePrependNormalizer(std::string prefix) {
@@ -267,6 +294,15 @@ absl::StatusOr<std::unique_ptr<PreTokenizer>> MakeMetaspace(const MetaspaceOptio
   std::unique_ptr<PreTokenizer> metaspace = std::make_unique<Metaspace>(
       options, MakeSplit(std::move(mark), SplitBehavior::kMergedWithNext, SplitOn::kMatches));
   return metaspace;
+}
+
+std::unique_ptr<PreTokenizer> MakeWordCut(const std::vector<std::string>& spellings) {
+  bool mark_is_token = false;
+  for (const std::string& spelling : spellings) {
+    if (FindWordStart(spelling, 0) != std::string_view::npos) return nullptr;
+    mark_is_token = mark_is_token || spelling == kSpaceMark;
+  }
+  return mark_is_token ? std::make_unique<WordCut>() : nullptr;
 }
 
 }  // namespace caldera::model

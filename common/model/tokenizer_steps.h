@@ -66,6 +66,11 @@ struct MetaspaceOptions {
 absl::StatusOr<std::unique_ptr<PreTokenizer>> MakeMetaspace(const MetaspaceOptions& options,
                                                             const std::string& where);
 
+// Cuts before every space mark that follows another character: pieces are words, which the encoder
+// meets again and again. Null when that could change the ids: when a token of `spellings` has a
+// mark after another character, or the mark alone is no token.
+std::unique_ptr<PreTokenizer> MakeWordCut(const std::vector<std::string>& spellings);
+
 }  // namespace caldera::model
 
 #endif  // CALDERA_COMMON_MODEL_TOKENIZER_STEPS_H_
