@@ -4,10 +4,47 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <mutex>
+#include <string>
+
+// OpenBLAS's choice of kernels; absent from builds for a single processor.
+extern "C" {
+void gotoblas_dynamic_init() __attribute__((weak));
+void gotoblas_dynamic_quit() __attribute__((weak));
+}
 
 namespace caldera::linalg {
 namespace {
+
+constexpr char kCoreVariable[] = "OPENBLAS_CORETYPE";
+// What OpenBLAS falls back to on an x86 processor that it does not know.
+constexpr char kFallbackCore[] = "Prescott";
+
+// The fastest kernels of OpenBLAS 0.3.21 that this processor can run, or null.
+const char* BestCore() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    return "SkylakeX";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "Haswell";
+#endif
+  return nullptr;
+}
+
+// Debian 12's OpenBLAS looks processors up by model number and runs SSE3 kernels, five times
+// slower, on those younger than itself. It reads its choice from the environment only, so that is
+// how it is told.
+void CorrectCore() {
+  if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return;
+  const char* best = BestCore();
+  if (best == nullptr || BlasCore() != kFallbackCore) return;
+  if (setenv(kCoreVariable, best, /*replace=*/0) != 0) return;
+  gotoblas_dynamic_quit();
+  gotoblas_dynamic_init();
+}
 
 int Int(std::int64_t value) { return static_cast<int>(value); }
 
@@ -188,9 +225,13 @@ void PinBlasToOneThread() {
   if (pinned) return;
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);
+  static std::once_flag corrected;
+  std::call_once(corrected, CorrectCore);
   openblas_set_num_threads(1);
   pinned = true;
 }
+
+std::string BlasCore() { return openblas_get_corename(); }
 
 void Gemm(OperandF a, OperandF b, ViewF c, Scale scale) { GemmOf(a, b, c, scale); }
 void Gemm(OperandD a, OperandD b, ViewD c, Scale scale) { GemmOf(a, b, c, scale); }

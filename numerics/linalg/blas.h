@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "numerics/linalg/matrix.h"
 
@@ -91,7 +92,13 @@ void Copy(OperandD from, ViewD to);
 void Copy(ConstViewF from, ViewD to);
 void Copy(ConstViewD from, ViewF to);
 
+// Name of the kernels that OpenBLAS runs ("SkylakeX", "Haswell", ...), for logs and benchmark
+// records; as chosen by PinBlasToOneThread once that has run.
+std::string BlasCore();
+
 // For factor.cc and others that reach LAPACK: pins OpenBLAS to one thread for the calling thread.
+// The first call of a process also corrects OpenBLAS's choice of kernels on processors younger than
+// itself, unless OPENBLAS_CORETYPE is set.
 void PinBlasToOneThread();
 
 }  // namespace caldera::linalg

@@ -163,6 +163,16 @@ TYPED_TEST(Blas, DotAndCopiesFollowTheirDefinition) {
   }
 }
 
+#if defined(__x86_64__)
+TEST(BlasCore, IsNotTheFallbackOnAProcessorWithAvx2) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+    GTEST_SKIP() << "this processor has no AVX2";
+  }
+  PinBlasToOneThread();
+  EXPECT_NE(BlasCore(), "Prescott");
+}
+#endif
+
 TEST(BlasCopies, ConvertBetweenPrecisions) {
   const MatrixF a = NormalMatrix<float>(3, 5, 1);
   MatrixD wide(3, 5);
