@@ -42,13 +42,18 @@ absl::Status ReadFloats(const StoredTensor& tensor, std::int64_t first, std::spa
 }  // namespace
 
 absl::StatusOr<TensorExtent> ExtentOf(Dtype dtype, const std::vector<std::int64_t>& shape) {
-  std::int64_t elements = 1;
+  // Zeros are left out of the product, so that no partial product of a shape can overflow later.
+  std::int64_t product = 1;
+  bool empty = false;
   for (const std::int64_t dimension : shape) {
     if (dimension < 0) return base::InvalidArgument("dimension {} is negative", dimension);
-    if (__builtin_mul_overflow(elements, dimension, &elements)) {
+    if (dimension == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(product, dimension, &product)) {
       return base::InvalidArgument("the number of elements overflows");
     }
   }
+  const std::int64_t elements = empty ? 0 : product;
   const std::int64_t row = shape.empty() ? 1 : shape.back();
   if (row % BlockElements(dtype) != 0) {
     return base::InvalidArgument("rows of {} are no whole blocks of {}", row, DtypeName(dtype));

@@ -21,8 +21,9 @@ struct StoredTensor {
   std::uint64_t offset;  // of its first byte in `source`
 };
 
-// Elements and bytes of a shape: INVALID_ARGUMENT for a negative dimension, for a product beyond
-// int64, and for a row that is no whole number of blocks. A shape with a 0 has no elements.
+// Elements and bytes of a shape: INVALID_ARGUMENT for a negative dimension, for a product (zeros
+// left out) beyond int64, and for a row that is no whole number of blocks. A shape with a 0 has no
+// elements.
 struct TensorExtent {
   std::int64_t elements = 0;
   std::uint64_t bytes = 0;
