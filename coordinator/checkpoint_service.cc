@@ -1,0 +1,165 @@
+#include "coordinator/checkpoint_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/rpc/chunked.h"
+#include "coordinator/job_files.h"
+#include "coordinator/lease_desk.h"
+
+namespace caldera::coordinator {
+namespace {
+
+// A Read stream. There is always exactly one step under way, on the pool or in gRPC, so nothing is
+// shared between threads.
+class ReadReactor : public grpc::ServerWriteReactor<v1::ReadResponse> {
+ public:
+  ReadReactor(Coordinator* coordinator, ThreadPool* pool, v1::ReadRequest request)
+      : coordinator_(coordinator), pool_(pool), request_(std::move(request)) {
+    pool_->Post([this] { Open(); });
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (ok) {
+      pool_->Post([this] { SendNext(); });
+    } else {
+      Finish(grpc::Status::CANCELLED);
+    }
+  }
+
+  void OnDone() override { std::unique_ptr<ReadReactor> owned(this); }
+
+ private:
+  void Open() {
+    const absl::Status status = TryOpen();
+    if (status.ok()) {
+      SendNext();
+    } else {
+      Finish(rpc::ToGrpc(status));
+    }
+  }
+
+  absl::Status TryOpen() {
+    CALDERA_ASSIGN_OR_RETURN(source_,
+                             OpenLocation(coordinator_, request_.job(), request_.location()));
+    const auto size = static_cast<std::int64_t>(source_->size());
+    const std::int64_t length =
+        request_.length() == 0 ? size - request_.offset() : request_.length();
+    // Written so that no sum can overflow.
+    if (request_.offset() < 0 || request_.offset() > size || length < 0 ||
+        length > size - request_.offset()) {
+      return base::OutOfRange("{}: offset {}, length {} of {} bytes", source_->name(),
+                              request_.offset(), request_.length(), size);
+    }
+    position_ = static_cast<std::uint64_t>(request_.offset());
+    end_ = position_ + static_cast<std::uint64_t>(length);
+    return absl::OkStatus();
+  }
+
+  void SendNext() {
+    // An empty range still gets one message: it carries the total size.
+    if (position_ == end_ && sent_any_) {
+      Finish(grpc::Status::OK);
+      return;
+    }
+    std::vector<std::byte> bytes(std::min<std::uint64_t>(rpc::kChunkBytes, end_ - position_));
+    const absl::Status status = source_->Read(position_, bytes);
+    if (!status.ok()) {
+      Finish(rpc::ToGrpc(status));
+      return;
+    }
+    response_.Clear();
+    rpc::FillChunk(position_, bytes, response_);
+    if (!sent_any_) response_.set_total_size(static_cast<std::int64_t>(source_->size()));
+    sent_any_ = true;
+    position_ += bytes.size();
+    StartWrite(&response_);
+  }
+
+  Coordinator* const coordinator_;
+  ThreadPool* const pool_;
+  const v1::ReadRequest request_;
+  std::unique_ptr<model::ByteSource> source_;
+  std::uint64_t position_ = 0;
+  std::uint64_t end_ = 0;
+  bool sent_any_ = false;
+  v1::ReadResponse response_;
+};
+
+// A Write stream; the same rule.
+class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
+ public:
+  WriteReactor(Uploads* uploads, ThreadPool* pool, v1::WriteResponse* response)
+      : uploads_(uploads), pool_(pool), response_(response) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (ok) {
+      pool_->Post([this] { Take(); });
+    } else {
+      Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream ended before finish"));
+    }
+  }
+
+  void OnDone() override { std::unique_ptr<WriteReactor> owned(this); }
+
+ private:
+  void Take() {
+    if (key_.upload_id.empty()) key_ = {request_.upload_id(), FenceOf(request_)};
+    const absl::StatusOr<std::optional<v1::ObjectRef>> result = uploads_->Write(key_, request_);
+    if (!result.ok()) {
+      Finish(rpc::ToGrpc(result.status()));
+    } else if (result->has_value()) {
+      *response_->mutable_object() = **result;
+      Finish(grpc::Status::OK);
+    } else {
+      StartRead(&request_);
+    }
+  }
+
+  Uploads* const uploads_;
+  ThreadPool* const pool_;
+  v1::WriteResponse* const response_;
+  Uploads::Key key_;
+  v1::WriteRequest request_;
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* CheckpointService::ListFiles(grpc::CallbackServerContext* context,
+                                                       const v1::ListFilesRequest* request,
+                                                       v1::ListFilesResponse* response) {
+  return RunUnary(context, pools_.slow, response,
+                  [this, request] { return coordinator::ListFiles(coordinator_, *request); });
+}
+
+grpc::ServerWriteReactor<v1::ReadResponse>* CheckpointService::Read(
+    grpc::CallbackServerContext* /*context*/, const v1::ReadRequest* request) {
+  // gRPC owns the reactor from here on; OnDone ends it.
+  return std::make_unique<ReadReactor>(coordinator_, pools_.slow, *request).release();
+}
+
+grpc::ServerReadReactor<v1::WriteRequest>* CheckpointService::Write(
+    grpc::CallbackServerContext* /*context*/, v1::WriteResponse* response) {
+  return std::make_unique<WriteReactor>(uploads_, pools_.slow, response).release();
+}
+
+grpc::ServerUnaryReactor* CheckpointService::QueryWriteStatus(
+    grpc::CallbackServerContext* context, const v1::QueryWriteStatusRequest* request,
+    v1::QueryWriteStatusResponse* response) {
+  return RunUnary(context, pools_.slow, response,
+                  [this, request]() -> absl::StatusOr<v1::QueryWriteStatusResponse> {
+                    CALDERA_ASSIGN_OR_RETURN(
+                        const std::int64_t size,
+                        uploads_->CommittedSize({request->upload_id(), FenceOf(*request)}));
+                    v1::QueryWriteStatusResponse status;
+                    status.set_committed_size(size);
+                    return status;
+                  });
+}
+
+}  // namespace caldera::coordinator

@@ -1,0 +1,61 @@
+#include "coordinator/compression_service.h"
+
+#include "coordinator/watch_reactor.h"
+
+namespace caldera::coordinator {
+
+grpc::ServerUnaryReactor* CompressionService::CreateCompressionJob(
+    grpc::CallbackServerContext* context, const v1::CreateCompressionJobRequest* request,
+    v1::CompressionJob* response) {
+  return RunUnary(context, pools_.slow, response,
+                  [this, request] { return coordinator_->CreateJob(*request); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::GetCompressionJob(
+    grpc::CallbackServerContext* context, const v1::GetCompressionJobRequest* request,
+    v1::CompressionJob* response) {
+  return RunUnary(context, pools_.quick, response,
+                  [this, request] { return coordinator_->GetJob(request->name()); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::ListCompressionJobs(
+    grpc::CallbackServerContext* context, const v1::ListCompressionJobsRequest* request,
+    v1::ListCompressionJobsResponse* response) {
+  return RunUnary(context, pools_.quick, response,
+                  [this, request] { return coordinator_->ListJobs(*request); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::CancelCompressionJob(
+    grpc::CallbackServerContext* context, const v1::CancelCompressionJobRequest* request,
+    v1::CompressionJob* response) {
+  return RunUnary(context, pools_.quick, response,
+                  [this, request] { return coordinator_->CancelJob(request->name()); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::DeleteCompressionJob(
+    grpc::CallbackServerContext* context, const v1::DeleteCompressionJobRequest* request,
+    google::protobuf::Empty* /*response*/) {
+  return RunStatus(context, pools_.quick,
+                   [this, request] { return coordinator_->DeleteJob(request->name()); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::ListLayers(grpc::CallbackServerContext* context,
+                                                         const v1::ListLayersRequest* request,
+                                                         v1::ListLayersResponse* response) {
+  return RunUnary(context, pools_.quick, response,
+                  [this, request] { return coordinator_->ListLayers(*request); });
+}
+
+grpc::ServerUnaryReactor* CompressionService::ListWorkers(grpc::CallbackServerContext* context,
+                                                          const v1::ListWorkersRequest* request,
+                                                          v1::ListWorkersResponse* response) {
+  return RunUnary(context, pools_.quick, response,
+                  [this, request] { return coordinator_->ListWorkers(*request); });
+}
+
+grpc::ServerWriteReactor<v1::JobEvent>* CompressionService::WatchCompressionJob(
+    grpc::CallbackServerContext* /*context*/, const v1::WatchCompressionJobRequest* request) {
+  return StartWatch(coordinator_, pools_.quick, *request);
+}
+
+}  // namespace caldera::coordinator
