@@ -8,8 +8,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -130,8 +132,6 @@ def test_perplexity_of_small_models_is_that_of_transformers(small_model):
 
 
 def test_a_missing_tensor_is_named(tmp_path):
-    import safetensors.torch
-
     model = transformers.AutoModelForCausalLM.from_config(CONFIGS["llama2_mha"])
     model.save_pretrained(tmp_path)
     weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
@@ -147,14 +147,78 @@ def test_a_missing_tensor_is_named(tmp_path):
     assert "model.layers.1.mlp.up_proj.weight" in result.stderr
 
 
+GGUF_NAMES = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+GGUF_TOP_NAMES = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+
+
+def hugging_face_name(name):
+    if name in GGUF_TOP_NAMES:
+        return GGUF_TOP_NAMES[name]
+    _, layer, stem, kind = name.split(".")
+    return f"model.layers.{layer}.{GGUF_NAMES[stem]}.{kind}"
+
+
+def half_split_rows(weight, heads):
+    """GGUF keeps the two values of a rotary pair next to each other, Hugging Face half a head apart."""
+    rows, columns = weight.shape
+    return weight.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
+
+
+def gguf_llama(path):
+    """The model of a Llama GGUF in transformers, weights dequantised by gguf-py."""
+    reader = gguf.GGUFReader(path)
+
+    def field(name):
+        part = reader.fields[f"llama.{name}"]
+        return part.parts[part.data[0]][0].item()
+
+    heads, shared = field("attention.head_count"), field("attention.head_count_kv")
+    state = {}
+    for tensor in reader.tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        if ".attn_q." in tensor.name:
+            values = half_split_rows(values, heads)
+        if ".attn_k." in tensor.name:
+            values = half_split_rows(values, shared)
+        state[hugging_face_name(tensor.name)] = torch.tensor(values)
+    embedding = state["model.embed_tokens.weight"]
+    config = transformers.LlamaConfig(
+        vocab_size=embedding.shape[0],
+        hidden_size=field("embedding_length"),
+        intermediate_size=field("feed_forward_length"),
+        num_hidden_layers=field("block_count"),
+        num_attention_heads=heads,
+        num_key_value_heads=shared,
+        rms_norm_eps=field("attention.layer_norm_rms_epsilon"),
+        rope_theta=field("rope.freq_base"),
+        max_position_embeddings=field("context_length"),
+        tie_word_embeddings="lm_head.weight" not in state,
+    )
+    state.setdefault("lm_head.weight", embedding)
+    model = transformers.LlamaForCausalLM(config).float().eval()
+    model.load_state_dict(state)
+    return model
+
+
 @pytest.mark.skipif(not SMOLLM2, reason="CALDERA_SMOLLM2 names no GGUF file")
 def test_logits_of_smollm2_are_those_of_transformers(tmp_path):
-    gguf = Path(SMOLLM2)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        str(gguf.parent), gguf_file=gguf.name, torch_dtype=torch.float32
-    ).eval()
+    model = gguf_llama(SMOLLM2)
     ids = random_ids(200, model.config.vocab_size)
-    ours = our_logits(gguf, ids, tmp_path)
+    ours = our_logits(SMOLLM2, ids, tmp_path)
     difference = relative_difference(ours, their_logits(model, ids))
     print(f"relative difference {difference:.2e}")
     assert difference <= TOLERANCE
