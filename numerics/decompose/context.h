@@ -25,8 +25,8 @@ struct Context {
 // A B (local rows x k) by the fixed row blocks: the same bits for any number of ranks.
 linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
 
-// A B whole on every rank for operands that every rank holds: each rank computes a share of the rows
-// (fixed tiles), one gather of rows x columns floats.
+// A B whole on every rank for operands that every rank holds: each rank computes a share of the
+// rows (fixed tiles), one gather of rows x columns floats.
 linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
 
 // A - B, element-wise.

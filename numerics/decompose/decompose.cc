@@ -27,9 +27,9 @@ absl::Status CheckArguments(linalg::ConstViewF local, const Context& context, st
                             const DecomposeOptions& options) {
   const std::int64_t m = context.partition.rows();
   if (m == 0 || local.columns != inputs || local.rows != context.local_rows()) {
-    return base::InvalidArgument("weight: {} x {} on rank {}, expected {} of {} rows and {} columns",
-                                 local.rows, local.columns, context.communicator.rank(),
-                                 context.local_rows(), m, inputs);
+    return base::InvalidArgument(
+        "weight: {} x {} on rank {}, expected {} of {} rows and {} columns", local.rows,
+        local.columns, context.communicator.rank(), context.local_rows(), m, inputs);
   }
   if (context.block_rows() != RowBlock(m)) {
     return base::InvalidArgument("weight: rows in blocks of {}, expected {}", context.block_rows(),
@@ -68,7 +68,8 @@ float LargestOfRow(linalg::ConstViewF rows, std::int64_t i, std::int64_t& column
   return largest;
 }
 
-// max |W| over all ranks, or INVALID_ARGUMENT (the same on all) naming the first element not finite.
+// max |W| over all ranks, or INVALID_ARGUMENT (the same on all) naming the first element not
+// finite.
 absl::StatusOr<double> LargestWeight(Context& context, linalg::ConstViewF local) {
   const double nothing = -std::numeric_limits<double>::max();
   std::vector<double> found = {0, nothing};  // largest, minus the index of the first bad element
@@ -88,7 +89,8 @@ absl::StatusOr<double> LargestWeight(Context& context, linalg::ConstViewF local)
                                index % local.columns);
 }
 
-// A power of two that brings the largest weight to [1, 2); 1 for a zero matrix. Scaling by it is exact.
+// A power of two that brings the largest weight to [1, 2); 1 for a zero matrix. Scaling by it is
+// exact.
 float UnitOf(double largest) {
   constexpr int kLimit = 100;
   if (largest == 0) return 1;

@@ -2,7 +2,8 @@
 // simplifications of docs/algorithms.md).
 //
 // Each rank holds the rows that RowPartition(m, RowBlock(m), ranks, first_extra) gives it, in the
-// original basis; H is whole on every rank. The result is the same bits for any number of ranks and threads.
+// original basis; H is whole on every rank. The result is the same bits for any number of ranks and
+// threads.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_DECOMPOSE_H_
 #define CALDERA_NUMERICS_DECOMPOSE_DECOMPOSE_H_
 
@@ -20,18 +21,18 @@
 
 namespace caldera::decompose {
 
-// Called between safe points (a few times per second at large sizes); true asks to stop: Decompose then
-// returns CANCELLED. Every rank must answer alike. May be empty.
+// Called between safe points (a few times per second at large sizes); true asks to stop: Decompose
+// then returns CANCELLED. Every rank must answer alike. May be empty.
 using StopRequested = std::function<bool()>;
 
 struct DecomposeOptions {
   model::CodebookKind codebook = model::CodebookKind::kE8P;
   base::Bits q_bits{2};
-  std::int64_t rank = 64;        // 0 <= rank < min(m, n)
-  base::Bits l_bits{4};          // 4, 8, 16
+  std::int64_t rank = 64;  // 0 <= rank < min(m, n)
+  base::Bits l_bits{4};    // 4, 8, 16
   base::Bits r_bits{4};
-  int iterations = 0;            // outer iterations; 0 = the recipe's default for these bits
-  std::uint64_t output_seed = 0; // signs of the output transform (one per matrix)
+  int iterations = 0;             // outer iterations; 0 = the recipe's default for these bits
+  std::uint64_t output_seed = 0;  // signs of the output transform (one per matrix)
   StopRequested stop;
 };
 
@@ -41,20 +42,21 @@ struct DecomposeResult {
   // sqrt(tr(D H D^T) / tr(W H W^T)) of the decoded codes in the original basis with H as given,
   // float64 sums; on every rank.
   double relative_error = 0;
-  std::vector<double> error_curve;   // the same after each outer iteration
-  int best_iteration = 0;            // 1-based index into error_curve of the iterate returned
-  double damping = 0;                // relative damping that the factorisation needed
-  double local_flops = 0;            // executed by this rank (multiply and add count 2)
+  std::vector<double> error_curve;  // the same after each outer iteration
+  int best_iteration = 0;           // 1-based index into error_curve of the iterate returned
+  double damping = 0;               // relative damping that the factorisation needed
+  double local_flops = 0;           // executed by this rank (multiply and add count 2)
 };
 
-// Rows per block that a matrix of m outputs is partitioned by: a multiple of its output Hadamard block.
+// Rows per block that a matrix of m outputs is partitioned by: a multiple of its output Hadamard
+// block.
 std::int64_t RowBlock(std::int64_t m);
 
-// Decomposes the m x n matrix whose rows partition.FirstRow(rank) ... are `local_rows` (this rank's only).
-// INVALID_ARGUMENT: rank out of range, NaN or infinity in W (names row and column) or H, sizes that do not
-// fit; FAILED_PRECONDITION: H not positive semidefinite within the damping ladder. Errors are the same on
-// every rank. Collectives: per outer iteration O(inner iterations) reductions of r x n doubles, r x r and
-// scalars; one gather of codes at the end.
+// Decomposes the m x n matrix whose rows partition.FirstRow(rank) ... are `local_rows` (this rank's
+// only). INVALID_ARGUMENT: rank out of range, NaN or infinity in W (names row and column) or H,
+// sizes that do not fit; FAILED_PRECONDITION: H not positive semidefinite within the damping
+// ladder. Errors are the same on every rank. Collectives: per outer iteration O(inner iterations)
+// reductions of r x n doubles, r x r and scalars; one gather of codes at the end.
 absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           const dist::RowPartition& partition,
                                           const PreparedHessian& hessian,

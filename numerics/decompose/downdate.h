@@ -13,8 +13,8 @@
 
 namespace caldera::decompose {
 
-// H - B B^T + delta I and its factor. B = H R^T C^-T with R H R^T = C C^T spans H times the row space of
-// R, so that B B^T is the part of H that any matrix with those rows can cancel.
+// H - B B^T + delta I and its factor. B = H R^T C^-T with R H R^T = C C^T spans H times the row
+// space of R, so that B B^T is the part of H that any matrix with those rows can cancel.
 struct DowndatedHessian {
   linalg::MatrixF basis;   // B, n x r
   linalg::MatrixF factor;  // n x n lower
@@ -23,18 +23,21 @@ struct DowndatedHessian {
   SweptHessian Swept(linalg::ConstViewF plain) const { return {plain, basis.view(), delta}; }
 };
 
-// `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2 up to
-// x64) until the factor exists; then FAILED_PRECONDITION. 3 n^2 r + n^3 / 3 flops and one gather of n x r.
+// `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2
+// up to x64) until the factor exists; then FAILED_PRECONDITION. 3 n^2 r + n^3 / 3 flops and one
+// gather of n x r.
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, float delta);
 
-// Orthonormal rows (r x n) that nearly span the top r eigenvectors of H: `rounds` of subspace iteration
-// from a fixed random start. 2 n^2 r flops a round, shared by the ranks, and a gather of n x r.
+// Orthonormal rows (r x n) that nearly span the top r eigenvectors of H: `rounds` of subspace
+// iteration from a fixed random start. 2 n^2 r flops a round, shared by the ranks, and a gather of
+// n x r.
 absl::StatusOr<linalg::MatrixF> TopEigenvectors(Context& context, linalg::ConstViewF hessian,
                                                 std::int64_t count, int rounds);
 
-// The lower Cholesky factor of S + t I (zero above the diagonal) with t = ridge * tr S / r for the first
-// ridge of 1e-8, 1e-7 ... 1 that works; the identity when S is 0. S: r x r symmetric, lower triangle read.
+// The lower Cholesky factor of S + t I (zero above the diagonal) with t = ridge * tr S / r for the
+// first ridge of 1e-8, 1e-7 ... 1 that works; the identity when S is 0. S: r x r symmetric, lower
+// triangle read.
 absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s);
 
 }  // namespace caldera::decompose

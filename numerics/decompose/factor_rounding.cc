@@ -24,8 +24,8 @@ std::vector<lattice::FactorStatistics> GlobalColumnStatistics(Context& context,
   std::vector<double> squares(static_cast<std::size_t>(blocks * l.columns));
   std::vector<double> largest(static_cast<std::size_t>(l.columns));
   for (std::int64_t row = 0; row < l.rows; row += context.block_rows()) {
-    const auto part = lattice::StatisticsOfColumns(
-        l.Rows(row, std::min(context.block_rows(), l.rows - row)));
+    const auto part =
+        lattice::StatisticsOfColumns(l.Rows(row, std::min(context.block_rows(), l.rows - row)));
     double* const to = squares.data() + (first + row / context.block_rows()) * l.columns;
     for (std::size_t k = 0; k < part.size(); ++k) {
       to[k] = part[k].sum_of_squares;
@@ -84,16 +84,15 @@ std::vector<std::uint32_t> PadCodes(const std::vector<std::uint32_t>& codes, std
 
 absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF l,
                                            linalg::ConstViewD gram, Factor out) {
-  CALDERA_ASSIGN_OR_RETURN(
-      const lattice::Codebook* codebook,
-      lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
+                           lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
   CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF factor, ScaledFactor(gram, out.scales));
   std::vector<float> inverse(out.scales.size());
   std::transform(out.scales.begin(), out.scales.end(), inverse.begin(),
                  [](float scale) { return scale > 0 ? 1 / scale : 0.0F; });
   const std::vector<float> unit(static_cast<std::size_t>(l.rows), 1.0F);
-  const Rounded rounded = Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit},
-                               context.block_rows());
+  const Rounded rounded =
+      Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit}, context.block_rows());
   context.flops += LdlqFlops(l.rows, l.columns);
   out.codes = PadCodes(rounded.codes, l.columns);
   out.decoded = ScaleColumns(rounded.decoded.view(), out.scales);
@@ -109,9 +108,8 @@ void GatherInto(Context& context, std::span<const T> part, std::span<T> whole) {
 
 absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF r,
                                             linalg::ConstViewF factor, Factor out) {
-  CALDERA_ASSIGN_OR_RETURN(
-      const lattice::Codebook* codebook,
-      lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
+                           lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
   const std::int64_t block = r.rows > 64 ? 64 : 32;
   const dist::RowPartition shares(r.rows, block, context.communicator.size());
   const int rank = context.communicator.rank();
@@ -138,8 +136,7 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
   if (bits == kLatticeBits) return RoundLeftByFeedback(context, l, gram, std::move(out));
   out.decoded = linalg::MatrixF(l.rows, l.columns);
   out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
-  CALDERA_RETURN_IF_ERROR(
-      lattice::QuantiseL(l, bits, out.scales, out.codes, out.decoded.view()));
+  CALDERA_RETURN_IF_ERROR(lattice::QuantiseL(l, bits, out.scales, out.codes, out.decoded.view()));
   return out;
 }
 
@@ -152,8 +149,7 @@ absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const 
     return RoundRightByFeedback(context, r, metric.factor, std::move(out));
   }
   out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
-  CALDERA_RETURN_IF_ERROR(
-      lattice::QuantiseR(r, bits, out.scales, out.codes, out.decoded.view()));
+  CALDERA_RETURN_IF_ERROR(lattice::QuantiseR(r, bits, out.scales, out.codes, out.decoded.view()));
   return out;
 }
 

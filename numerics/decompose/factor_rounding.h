@@ -1,8 +1,9 @@
 // Rounding of the low-rank factors to their 4-, 8- and 16-bit grids.
 //
-// 4 bits: LDLQ in the metric that the error of the factor is seen through, R H R^T for L and H for R; with
-// a mixed basis (random rotation of the rank indices) the noise falls from the arithmetic to nearly the
-// geometric mean of the metric's spectrum. 8 and 16 bits: plain rounding. Internal to numerics/decompose.
+// 4 bits: LDLQ in the metric that the error of the factor is seen through, R H R^T for L and H for
+// R; with a mixed basis (random rotation of the rank indices) the noise falls from the arithmetic
+// to nearly the geometric mean of the metric's spectrum. 8 and 16 bits: plain rounding. Internal to
+// numerics/decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_FACTOR_ROUNDING_H_
 #define CALDERA_NUMERICS_DECOMPOSE_FACTOR_ROUNDING_H_
 

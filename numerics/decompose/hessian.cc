@@ -30,7 +30,8 @@ std::int64_t FirstBad(std::int64_t size, const Bad& bad) {
       if (bad(i, j)) first[static_cast<std::size_t>(i)] = i * size + j;
     }
   });
-  const auto found = std::find_if(first.begin(), first.end(), [](std::int64_t f) { return f >= 0; });
+  const auto found =
+      std::find_if(first.begin(), first.end(), [](std::int64_t f) { return f >= 0; });
   return found == first.end() ? -1 : *found;
 }
 
@@ -55,8 +56,7 @@ absl::Status CheckHessian(const linalg::MatrixF& hessian) {
   }
   const float tolerance = 1e-5F * LargestMagnitude(hessian.view());
   if (const std::int64_t bad = FirstBad(
-          n,
-          [&](auto i, auto j) { return std::abs(hessian(i, j) - hessian(j, i)) > tolerance; });
+          n, [&](auto i, auto j) { return std::abs(hessian(i, j) - hessian(j, i)) > tolerance; });
       bad >= 0) {
     return base::InvalidArgument("hessian: not symmetric at row {}, column {}", bad / n, bad % n);
   }
@@ -136,9 +136,9 @@ HessianAccumulator::HessianAccumulator(std::int64_t size, int rank, int ranks)
   for (std::int64_t row = 0; row < size; row += kTile) {
     for (std::int64_t column = 0; column <= row; column += kTile, ++index) {
       if (index % ranks != rank) continue;
-      tiles_->owned.push_back({row, column,
-                               linalg::MatrixF(std::min(kTile, size - row),
-                                               std::min(kTile, size - column))});
+      tiles_->owned.push_back(
+          {row, column,
+           linalg::MatrixF(std::min(kTile, size - row), std::min(kTile, size - column))});
     }
   }
 }

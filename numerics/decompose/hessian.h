@@ -1,4 +1,5 @@
-// H = E[x x^T] of a linear layer's inputs: accumulation, storage order, and preparation for Decompose.
+// H = E[x x^T] of a linear layer's inputs: accumulation, storage order, and preparation for
+// Decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_HESSIAN_H_
 #define CALDERA_NUMERICS_DECOMPOSE_HESSIAN_H_
 
@@ -12,18 +13,18 @@
 
 namespace caldera::decompose {
 
-// Sum of x x^T over tokens, not yet divided, as a packed lower triangle (row i holds columns 0..i, rows
-// one after another: n (n + 1) / 2 values), and the number of tokens. Partial sums of several ranges
-// are added in float64 in range order.
+// Sum of x x^T over tokens, not yet divided, as a packed lower triangle (row i holds columns 0..i,
+// rows one after another: n (n + 1) / 2 values), and the number of tokens. Partial sums of several
+// ranges are added in float64 in range order.
 struct HessianSum {
-  std::int64_t size = 0;             // n
+  std::int64_t size = 0;  // n
   std::int64_t tokens = 0;
-  std::vector<float> packed_lower;   // n (n + 1) / 2
+  std::vector<float> packed_lower;  // n (n + 1) / 2
 };
 
 // Accumulates tiles of one Hessian. With `ranks` > 1 each rank owns a fixed subset of the tiles and
-// sees all activations; Gather (hessian.cc) puts them together. The sum is the same bits for any number
-// of ranks and threads: each tile adds the same chunks in the same order.
+// sees all activations; Gather (hessian.cc) puts them together. The sum is the same bits for any
+// number of ranks and threads: each tile adds the same chunks in the same order.
 class HessianAccumulator {
  public:
   // n x n, tiles owned by `rank` of `ranks`.
@@ -42,8 +43,8 @@ class HessianAccumulator {
   std::unique_ptr<Tiles> tiles_;
 };
 
-// H = sum of partials / sum of tokens, full symmetric n x n. INVALID_ARGUMENT when empty, sizes differ or
-// tokens == 0.
+// H = sum of partials / sum of tokens, full symmetric n x n. INVALID_ARGUMENT when empty, sizes
+// differ or tokens == 0.
 absl::StatusOr<linalg::MatrixF> MeanHessian(std::span<const HessianSum> partials);
 
 // H as Decompose wants it: rotated by the input transform, scaled, damped, factored. Shared by all
@@ -55,7 +56,7 @@ class PreparedHessian {
   ~PreparedHessian();
 
   std::int64_t size() const;
-  struct State;                                      // numerics/decompose/hessian_state.h, internal
+  struct State;  // numerics/decompose/hessian_state.h, internal
   const State& state() const { return *state_; }
 
  private:
@@ -64,9 +65,10 @@ class PreparedHessian {
   std::unique_ptr<State> state_;
 };
 
-// `hessian` n x n symmetric, as given (dead channels, singular and unnormalised are fine); `input_seed`
-// draws the signs of the input transform. INVALID_ARGUMENT for NaN, infinity or asymmetry;
-// FAILED_PRECONDITION when the damping ladder ends without a positive definite matrix. n^3/3 flops.
+// `hessian` n x n symmetric, as given (dead channels, singular and unnormalised are fine);
+// `input_seed` draws the signs of the input transform. INVALID_ARGUMENT for NaN, infinity or
+// asymmetry; FAILED_PRECONDITION when the damping ladder ends without a positive definite matrix.
+// n^3/3 flops.
 absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed);
 
 }  // namespace caldera::decompose

@@ -1,5 +1,5 @@
-// The rotations that spread W and H evenly (QuIP#, arXiv 2402.04396, section 3): random signs D and a
-// block-diagonal orthonormal Hadamard matrix B on each side,
+// The rotations that spread W and H evenly (QuIP#, arXiv 2402.04396, section 3): random signs D and
+// a block-diagonal orthonormal Hadamard matrix B on each side,
 //   W~ = B_out D_out W D_in B_in,   H~ = B_in D_in H D_in B_in,   W = D_out B_out W~ B_in D_in.
 // All functions run in parallel over fixed blocks and give the same bits for any number of threads.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_INCOHERENCE_H_

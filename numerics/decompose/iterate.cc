@@ -66,8 +66,7 @@ absl::Status AddLowRank(Context& context, const Iterate& iterate,
   return absl::OkStatus();
 }
 
-std::vector<std::uint32_t> GatherCodes(Context& context,
-                                       const std::vector<std::uint32_t>& local) {
+std::vector<std::uint32_t> GatherCodes(Context& context, const std::vector<std::uint32_t>& local) {
   const std::vector<std::byte> bytes =
       context.communicator.Gather(std::as_bytes(std::span(local)), 0);
   std::vector<std::uint32_t> codes(bytes.size() / sizeof(std::uint32_t));
@@ -101,8 +100,7 @@ Objective::Objective(Context& context, linalg::ConstViewF original, linalg::Cons
 // tr(X H X^T) over all rows; the rounding of a vanishing trace must not turn it negative.
 double Objective::WeightedSquare(linalg::ConstViewF rows) {
   const linalg::MatrixF product = LocalProduct(context_, rows, given_);
-  return std::max(
-      0.0, dist::Dot(rows, product.view(), context_.partition, context_.communicator));
+  return std::max(0.0, dist::Dot(rows, product.view(), context_.partition, context_.communicator));
 }
 
 absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const Decoding& decoding) {
@@ -115,9 +113,8 @@ absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const De
 }
 
 absl::StatusOr<linalg::MatrixF> DecodeLocalRows(Context& context, const Iterate& iterate,
-                                           const Objective::Decoding& decoding) {
-  linalg::MatrixF rows =
-      DecodeQ(context, iterate, decoding.codebook, decoding.header.columns);
+                                                const Objective::Decoding& decoding) {
+  linalg::MatrixF rows = DecodeQ(context, iterate, decoding.codebook, decoding.header.columns);
   CALDERA_RETURN_IF_ERROR(AddLowRank(context, iterate, decoding.header, rows));
   RotateInputs(rows.view(), decoding.input, kernels::Direction::kInverse);
   RotateOutputs(rows.view(), decoding.output, context.first_row(), kernels::Direction::kInverse);

@@ -1,5 +1,5 @@
-// One state of a decomposition, Q + sum of low-rank parts, and what is done with it: the residual, the
-// reported error, and the stored form. Internal to numerics/decompose.
+// One state of a decomposition, Q + sum of low-rank parts, and what is done with it: the residual,
+// the reported error, and the stored form. Internal to numerics/decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_ITERATE_H_
 #define CALDERA_NUMERICS_DECOMPOSE_ITERATE_H_
 
@@ -16,7 +16,8 @@
 
 namespace caldera::decompose {
 
-// What is stored: codes and scales only. Every rank holds the codes of its rows of Q and L, and all of R.
+// What is stored: codes and scales only. Every rank holds the codes of its rows of Q and L, and all
+// of R.
 struct Iterate {
   float q_scale = 0;
   std::vector<std::uint32_t> q_codes;  // [ceil(local rows / 8)][n]
@@ -24,8 +25,8 @@ struct Iterate {
   Factor r;
 };
 
-// Puts parts side by side along the rank; each rank but the last is a multiple of 8. Either bits are
-// those of the parts.
+// Puts parts side by side along the rank; each rank but the last is a multiple of 8. Either bits
+// are those of the parts.
 Iterate MakeIterate(float q_scale, std::vector<std::uint32_t> q_codes,
                     const std::vector<const LowRank*>& parts,
                     const model::CompressedMatrixHeader& header);
@@ -43,9 +44,9 @@ class Objective {
     const Rotation& input;
     const Rotation& output;
   };
-  // sqrt(tr(D H D^T) / tr(W H W^T)) with D = W - decoded codes, in the original basis, products in float32
-  // and sums in float64; 0 when both are 0, INVALID_ARGUMENT when only the denominator is. Collective.
-  // 2 m n^2 + 2 m n r flops over all ranks.
+  // sqrt(tr(D H D^T) / tr(W H W^T)) with D = W - decoded codes, in the original basis, products in
+  // float32 and sums in float64; 0 when both are 0, INVALID_ARGUMENT when only the denominator is.
+  // Collective. 2 m n^2 + 2 m n r flops over all ranks.
   absl::StatusOr<double> RelativeError(const Iterate& iterate, const Decoding& decoding);
 
  private:
@@ -59,10 +60,10 @@ class Objective {
 
 // The rows that the codes decode to, in the original basis (local rows x n).
 absl::StatusOr<linalg::MatrixF> DecodeLocalRows(Context& context, const Iterate& iterate,
-                                           const Objective::Decoding& decoding);
+                                                const Objective::Decoding& decoding);
 
-// Codes of all ranks as one CompressedMatrix on rank 0 (empty elsewhere); Q and L scales are multiplied by
-// `unit`, a power of two. One gather of the codes of Q and one of L.
+// Codes of all ranks as one CompressedMatrix on rank 0 (empty elsewhere); Q and L scales are
+// multiplied by `unit`, a power of two. One gather of the codes of Q and one of L.
 model::CompressedMatrix GatherMatrix(Context& context, const Iterate& iterate,
                                      const Objective::Decoding& decoding, float unit);
 

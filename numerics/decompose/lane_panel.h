@@ -1,7 +1,7 @@
 // How a block of rows lies in memory while its columns are rounded one after another.
 //
-// A panel of k columns x R rows is stored as k runs of 8 V floats, V = ceil(R / 8): row 8 v + i is lane
-// i V + v (component-major), so that one run is what Codebook::Encode takes and SIMD lanes are
+// A panel of k columns x R rows is stored as k runs of 8 V floats, V = ceil(R / 8): row 8 v + i is
+// lane i V + v (component-major), so that one run is what Codebook::Encode takes and SIMD lanes are
 // codewords. Lanes of rows beyond R hold 0. Internal to numerics/decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
 #define CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
@@ -23,7 +23,8 @@ struct RowGrid {
   std::span<const float> scales;  // one per row of the matrix that is rounded
 
   RowGrid Rows(std::int64_t first, std::int64_t count) const {
-    return {codebook, scales.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))};
+    return {codebook,
+            scales.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))};
   }
 };
 
@@ -59,10 +60,10 @@ inline void AddScaled(float weight, const float* __restrict x, float* __restrict
   }
 }
 
-// Visits the columns of a panel from the last to the first. Before visit(k) the run value(k) has got
-// sum_{j > k} coupling(j, k) step(j) added, where step(j) is what visit(j) wrote. k is relative to the
-// panel; coupling is width x width and read below the diagonal only. The sums run over sub-panels of
-// 16 columns so that most of them are products. width^2 * lanes flops.
+// Visits the columns of a panel from the last to the first. Before visit(k) the run value(k) has
+// got sum_{j > k} coupling(j, k) step(j) added, where step(j) is what visit(j) wrote. k is relative
+// to the panel; coupling is width x width and read below the diagonal only. The sums run over
+// sub-panels of 16 columns so that most of them are products. width^2 * lanes flops.
 template <typename Visit>
 void DescendPanel(linalg::ConstViewF coupling, linalg::ViewF value, linalg::ViewF step,
                   const Visit& visit) {

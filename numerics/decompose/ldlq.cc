@@ -269,8 +269,7 @@ double LdlqFlops(std::int64_t rows, std::int64_t columns) {
 
 double SweepFlops(std::int64_t rows, const SweptHessian& hessian) {
   const auto n = static_cast<double>(hessian.plain.rows);
-  return static_cast<double>(rows) * n *
-         (2 * n + 4 * static_cast<double>(hessian.basis.columns));
+  return static_cast<double>(rows) * n * (2 * n + 4 * static_cast<double>(hessian.basis.columns));
 }
 
 }  // namespace caldera::decompose

@@ -74,8 +74,9 @@ class Fit {
     return dist::OrthonormalizeColumns(y.view(), context_.partition, context_.communicator);
   }
 
-  // Orthonormal columns (local rows x r) that nearly span the top eigenvectors of A H A^T, in a random
-  // basis: mixed rank indices make the factors' metrics even, which is what feedback rounding wants.
+  // Orthonormal columns (local rows x r) that nearly span the top eigenvectors of A H A^T, in a
+  // random basis: mixed rank indices make the factors' metrics even, which is what feedback
+  // rounding wants.
   absl::StatusOr<linalg::MatrixF> Subspace() {
     linalg::MatrixF y(a_.rows, options_.rank);
     if (options_.start.empty()) {
@@ -115,15 +116,14 @@ class Fit {
   absl::StatusOr<LowRank> LeftFor(Factor r) {
     const linalg::ConstViewF rows = std::as_const(r.decoded).view();
     const linalg::MatrixD gram = GramOfRows(rows);
-    const linalg::MatrixF cross =
-        LocalProduct(context_, weighted(), linalg::Transposed(rows));
+    const linalg::MatrixF cross = LocalProduct(context_, weighted(), linalg::Transposed(rows));
     CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor, RidgedCholesky(gram.view()));
     linalg::MatrixD l = Widen(cross.view());
     linalg::SolveRightByRows(linalg::Transposed(factor.view()), l.view(), context_.block_rows());
     linalg::SolveRightByRows(factor.view(), l.view(), context_.block_rows());
     context_.flops += 2 * Product(l.rows(), l.columns(), l.columns());
-    CALDERA_ASSIGN_OR_RETURN(
-        Factor rounded, RoundLeft(context_, Narrow(l).view(), gram.view(), options_.l_bits));
+    CALDERA_ASSIGN_OR_RETURN(Factor rounded,
+                             RoundLeft(context_, Narrow(l).view(), gram.view(), options_.l_bits));
     const linalg::ConstViewF left = std::as_const(rounded.decoded).view();
     const double squared =
         total_ - 2 * Dot(left, cross.view()) + linalg::Dot(Gram(left).view(), gram.view());

@@ -2,9 +2,9 @@
 //
 // For any M with M M^T = H the best L spans the top left singular vectors of A M, that is the top
 // eigenvectors of A H A^T, found by subspace iteration with (A H) (A^T Y): no product A M, no
-// eigendecomposition. Then R = (L^T L)^-1 L^T A and L = (A H) R^T (R H R^T)^-1 take turns, each rounded
-// with feedback in the metric of the other (docs/algorithms.md, "Low-rank step"). L is distributed by
-// rows, R is whole on every rank. Internal to numerics/decompose.
+// eigendecomposition. Then R = (L^T L)^-1 L^T A and L = (A H) R^T (R H R^T)^-1 take turns, each
+// rounded with feedback in the metric of the other (docs/algorithms.md, "Low-rank step"). L is
+// distributed by rows, R is whole on every rank. Internal to numerics/decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_LOW_RANK_H_
 #define CALDERA_NUMERICS_DECOMPOSE_LOW_RANK_H_
 
@@ -31,7 +31,8 @@ struct FitOptions {
   base::Bits r_bits{4};
   int subspace_rounds = 4;
   int alternations = 1;
-  linalg::ConstViewF start;  // local rows x rank: where the subspace iteration begins; empty = random
+  linalg::ConstViewF
+      start;  // local rows x rank: where the subspace iteration begins; empty = random
 };
 
 // Decoded values with the codes and scales they come from, laid out as in
@@ -50,9 +51,9 @@ struct LowRank {
   std::int64_t rank() const { return l.decoded.columns(); }
 };
 
-// The best quantised pair of the alternation for the distributed `a` (local rows x n). Collectives: per
-// round and alternation one reduction of r x n doubles and a few of r x r. 2 m n^2 + O(m n r + n^2 r)
-// flops over all ranks.
+// The best quantised pair of the alternation for the distributed `a` (local rows x n). Collectives:
+// per round and alternation one reduction of r x n doubles and a few of r x r. 2 m n^2 + O(m n r +
+// n^2 r) flops over all ranks.
 absl::StatusOr<LowRank> FitLowRank(Context& context, linalg::ConstViewF a, const Metric& metric,
                                    const FitOptions& options);
 

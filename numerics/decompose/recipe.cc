@@ -59,8 +59,8 @@ class Recipe {
     return absl::OkStatus();
   }
 
-  // W ~ signal + Q + correction: the signal is fitted to W before Q, the correction to what Q left, with Q
-  // rounded against the Hessian that the correction will have repaired.
+  // W ~ signal + Q + correction: the signal is fitted to W before Q, the correction to what Q left,
+  // with Q rounded against the Hessian that the correction will have repaired.
   absl::Status SplitRank() {
     std::optional<Candidate> best;
     for (const std::int64_t signal_rank : SignalRanks()) {
@@ -93,9 +93,9 @@ class Recipe {
                                FitLowRank(context_, problem_.weight, {}, options));
       Subtract(candidate.signal, candidate.target);
     }
-    CALDERA_ASSIGN_OR_RETURN(
-        candidate.rows, TopEigenvectors(context_, problem_.metric.hessian,
-                                        candidate.correction_rank, kEigenvectorRounds));
+    CALDERA_ASSIGN_OR_RETURN(candidate.rows,
+                             TopEigenvectors(context_, problem_.metric.hessian,
+                                             candidate.correction_rank, kEigenvectorRounds));
     return candidate;
   }
 
@@ -186,8 +186,8 @@ class Recipe {
   void Subtract(const LowRank& pair, linalg::MatrixF& rows) {
     linalg::GemmByRows(pair.l.decoded, pair.r.decoded, rows.view(), linalg::kSubtractFrom,
                        context_.block_rows());
-    context_.flops += 2.0 * static_cast<double>(rows.rows()) *
-                      static_cast<double>(rows.columns()) * static_cast<double>(pair.rank());
+    context_.flops += 2.0 * static_cast<double>(rows.rows()) * static_cast<double>(rows.columns()) *
+                      static_cast<double>(pair.rank());
   }
 
   absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {

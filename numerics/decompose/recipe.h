@@ -35,8 +35,8 @@ class BestIterate {
   BestIterate(Measure measure, const StopRequested& stop)
       : measure_(std::move(measure)), stop_(stop) {}
 
-  // Measures the iterate, adds the error to the curve, keeps it if it is better than all before, and
-  // returns the error; CANCELLED when a stop was requested.
+  // Measures the iterate, adds the error to the curve, keeps it if it is better than all before,
+  // and returns the error; CANCELLED when a stop was requested.
   absl::StatusOr<double> Offer(Iterate iterate);
   // CANCELLED when a stop was requested.
   absl::Status CheckStop() const;
@@ -54,8 +54,9 @@ class BestIterate {
   int index_ = 0;
 };
 
-// Rank 0: LDLQ, then sweeps. 4-bit factors: the rank split into a signal and a correction. Finer factors:
-// alternation against the downdated Hessian. Every iterate is offered to `best`; at least one is.
+// Rank 0: LDLQ, then sweeps. 4-bit factors: the rank split into a signal and a correction. Finer
+// factors: alternation against the downdated Hessian. Every iterate is offered to `best`; at least
+// one is.
 absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best);
 
 }  // namespace caldera::decompose
