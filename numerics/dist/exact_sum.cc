@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include "numerics/kernels/rounded_add.h"
+
 namespace caldera::dist {
 namespace {
 
@@ -21,24 +23,18 @@ double Spacing(double bound, std::int64_t count) {
   return std::ldexp(1.0, std::max(ceiling - 51, kSmallestExponent));
 }
 
-template <typename T>
-void AddTo(const ExactGrid& grid, std::span<const T> addends, std::span<double> sums) {
-  assert(addends.size() == sums.size());
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    sums[i] += grid.Round(static_cast<double>(addends[i]));
-  }
-}
-
 }  // namespace
 
 ExactGrid::ExactGrid(double bound, std::int64_t count)
     : spacing_(Spacing(bound, count)), shift_(0x1.8p52 * spacing_) {}
 
 void AddExactly(const ExactGrid& grid, std::span<const float> addends, std::span<double> sums) {
-  AddTo(grid, addends, sums);
+  assert(addends.size() == sums.size());
+  kernels::AddRounded(addends.data(), sums.size(), grid.shift(), sums.data());
 }
 void AddExactly(const ExactGrid& grid, std::span<const double> addends, std::span<double> sums) {
-  AddTo(grid, addends, sums);
+  assert(addends.size() == sums.size());
+  kernels::AddRounded(addends.data(), sums.size(), grid.shift(), sums.data());
 }
 
 void ExactSum::Merge(const ExactSum& other) {

@@ -24,18 +24,15 @@ class ExactGrid {
   ExactGrid(double bound, std::int64_t count);
 
   double spacing() const { return spacing_; }  // g; 0 when bound == 0
-  // The multiple of g nearest to `value`.
-  double Round(double value) const {
-    const double shifted = value + shift_;  // two statements: the rounding is the point
-    return shifted - shift_;
-  }
+  // 1.5 * 2^52 * g: adding and subtracting it rounds to the nearest multiple of g.
+  double shift() const { return shift_; }
 
  private:
   double spacing_;
-  double shift_;  // 1.5 * 2^52 * g
+  double shift_;
 };
 
-// sums[i] += Round(addends[i]); equal sizes. Not for concurrent use on the same sums.
+// sums[i] += addends[i] rounded to the grid; equal sizes. Not for concurrent use on the same sums.
 void AddExactly(const ExactGrid& grid, std::span<const float> addends, std::span<double> sums);
 void AddExactly(const ExactGrid& grid, std::span<const double> addends, std::span<double> sums);
 

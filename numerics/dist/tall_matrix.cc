@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "numerics/dist/exact_sum.h"
 #include "numerics/kernels/parallel.h"
+#include "numerics/kernels/transformer.h"
 #include "numerics/linalg/factor.h"
 #include "numerics/linalg/parallel_blas.h"
 
@@ -43,15 +44,13 @@ BlockRows LocalBlock(const RowPartition& partition, std::int64_t local_rows, std
 double LocalMaxAbs(ConstViewF a) {
   std::vector<double> largest(static_cast<std::size_t>(a.rows), 0.0);
   kernels::ParallelFor(a.rows, [&](std::int64_t i) {
-    float row_largest = 0;
-    for (std::int64_t j = 0; j < a.columns; ++j)
-      row_largest = std::max(row_largest, std::fabs(a.row(i)[j]));
-    largest[static_cast<std::size_t>(i)] = static_cast<double>(row_largest);
+    largest[static_cast<std::size_t>(i)] =
+        static_cast<double>(kernels::MaxAbs(a.row(i), static_cast<std::size_t>(a.columns)));
   });
   return largest.empty() ? 0.0 : *std::max_element(largest.begin(), largest.end());
 }
 
-// sum += Round(part), row by row: both may be windows.
+// sum += part rounded to the grid, row by row: both may be windows.
 template <typename T>
 void AddPart(const ExactGrid& grid, linalg::MatrixView<const T> part, ViewD sum) {
   const auto columns = static_cast<std::size_t>(sum.columns);
@@ -153,9 +152,7 @@ absl::Status CholeskyQr(ViewD l, const RowPartition& partition, Communicator& co
 bool AnyNotFinite(ConstViewF l, Communicator& communicator) {
   double bad = 0;
   for (std::int64_t i = 0; i < l.rows; ++i) {
-    if (!std::all_of(l.row(i), l.row(i) + l.columns, [](float x) { return std::isfinite(x); })) {
-      bad = 1;
-    }
+    if (!kernels::IsFinite(l.row(i), static_cast<std::size_t>(l.columns))) bad = 1;
   }
   return LargestOverRanks(bad, communicator) != 0;
 }

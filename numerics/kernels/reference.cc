@@ -176,4 +176,18 @@ bool IsFinite(const float* x, std::size_t count) {
   return std::all_of(x, x + count, [](float value) { return std::isfinite(value); });
 }
 
+void AddRounded(const float* x, std::size_t count, double shift, double* sums) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const double shifted = static_cast<double>(x[i]) + shift;
+    sums[i] += shifted - shift;
+  }
+}
+
+void AddRounded(const double* x, std::size_t count, double shift, double* sums) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const double shifted = x[i] + shift;
+    sums[i] += shifted - shift;
+  }
+}
+
 }  // namespace caldera::kernels::reference

@@ -1,8 +1,9 @@
 // Plain twins of the vectorised kernels: the definition by loops, what tests compare the fast ones
 // with.
 //
-// Same arguments and preconditions as the kernels of the same name. The Hadamard transforms and the
-// conversions give exactly the same bits; the others sum in float64 and agree to rounding.
+// Same arguments and preconditions as the kernels of the same name. The Hadamard transforms, the
+// conversions and AddRounded give exactly the same bits; the others sum in float64 and agree to
+// rounding.
 #ifndef CALDERA_NUMERICS_KERNELS_REFERENCE_H_
 #define CALDERA_NUMERICS_KERNELS_REFERENCE_H_
 
@@ -33,6 +34,9 @@ double DotDouble(const float* x, const float* y, std::size_t count);
 void Axpy(float alpha, const float* x, std::size_t count, float* y);
 float MaxAbs(const float* x, std::size_t count);
 bool IsFinite(const float* x, std::size_t count);
+
+void AddRounded(const float* x, std::size_t count, double shift, double* sums);
+void AddRounded(const double* x, std::size_t count, double shift, double* sums);
 
 }  // namespace caldera::kernels::reference
 

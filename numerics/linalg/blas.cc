@@ -8,6 +8,8 @@
 #include <mutex>
 #include <string>
 
+#include "numerics/kernels/transformer.h"
+
 // OpenBLAS's choice of kernels; absent from builds for a single processor.
 extern "C" {
 void gotoblas_dynamic_init() __attribute__((weak));
@@ -144,26 +146,18 @@ void TrsmOf(Side side, const Operand<T>& t, MatrixView<T> b, Diagonal diagonal) 
           diagonal == Diagonal::kUnit ? CblasUnit : CblasNonUnit);
 }
 
-// Eight running sums hide the latency of the additions; their order is fixed.
-template <typename T>
-double DotRow(const T* x, const T* y, std::int64_t count) {
-  constexpr std::int64_t kSums = 8;
-  double sums[kSums] = {};
-  std::int64_t i = 0;
-  for (; i + kSums <= count; i += kSums) {
-    for (std::int64_t k = 0; k < kSums; ++k) {
-      sums[k] += static_cast<double>(x[i + k]) * static_cast<double>(y[i + k]);
-    }
-  }
-  for (std::int64_t k = 0; i < count; ++i, ++k) {
-    sums[k] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  }
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+double DotRow(const float* x, const float* y, std::int64_t count) {
+  return kernels::DotDouble(x, y, static_cast<std::size_t>(count));
+}
+
+double DotRow(const double* x, const double* y, std::int64_t count) {
+  return cblas_ddot(Int(count), x, 1, y, 1);
 }
 
 template <typename T>
 double DotOf(MatrixView<const T> a, MatrixView<const T> b) {
   assert(a.rows == b.rows && a.columns == b.columns);
+  PinBlasToOneThread();
   double sum = 0;
   for (std::int64_t i = 0; i < a.rows; ++i) sum += DotRow(a.row(i), b.row(i), a.columns);
   return sum;

@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 #include "numerics/kernels/parallel.h"
+#include "numerics/kernels/transformer.h"
 #include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::linalg {
@@ -183,9 +184,7 @@ namespace {
 
 bool IsFinite(ConstViewF v) {
   for (std::int64_t i = 0; i < v.rows; ++i) {
-    if (!std::all_of(v.row(i), v.row(i) + v.columns, [](float x) { return std::isfinite(x); })) {
-      return false;
-    }
+    if (!kernels::IsFinite(v.row(i), static_cast<std::size_t>(v.columns))) return false;
   }
   return true;
 }
