@@ -48,7 +48,8 @@ TensorInfo DecodedInfo(const std::string& name, const std::vector<std::int64_t>&
 
 class CompressedSource final : public model::TensorSource {
  public:
-  explicit CompressedSource(std::unique_ptr<model::TensorSource> stored) : stored_(std::move(stored)) {}
+  explicit CompressedSource(std::unique_ptr<model::TensorSource> stored)
+      : stored_(std::move(stored)) {}
 
   absl::Status Index(const MatrixHeaders& headers) {
     for (const TensorInfo& tensor : stored_->tensors()) {
