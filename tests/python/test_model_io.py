@@ -294,8 +294,9 @@ def test_smollm2_is_read_as_gguf_py_reads_it(tmp_path):
                          ("blk.29.ffn_down.weight", "model.layers.29.mlp.down_proj.weight"),
                          ("output_norm.weight", "model.norm.weight")]:
         tensor = tensors[theirs]
-        assert same_bits(read(path, ours, tmp_path).ravel(),
-                         gguf.quants.dequantize(tensor.data, tensor.tensor_type).ravel())
+        part = slice(100, 164)  # rows; all 49152 of the embeddings would take long
+        assert same_bits(read(path, ours, tmp_path, first=100, rows=64).ravel(),
+                         gguf.quants.dequantize(tensor.data[part], tensor.tensor_type).ravel())
     query = gguf.quants.dequantize(tensors["blk.3.attn_q.weight"].data, QUANTS.Q4_1)
     ours = read(path, "model.layers.3.self_attn.q_proj.weight", tmp_path)
     assert same_bits(ours, query.reshape(9, 32, 2, 576).swapaxes(1, 2).reshape(576, 576))
