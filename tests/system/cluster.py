@@ -1,0 +1,192 @@
+"""The programs as a user runs them: one-shot commands, and a coordinator with workers."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+BIN = pathlib.Path(os.environ.get("CALDERA_BUILD", "build/release")).resolve() / "bin"
+# Generous: the tests say nothing about speed, and machines may be busy.
+PATIENCE = 600
+ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "NO_COLOR": "1"}
+MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]
+
+
+def caldera(*arguments, timeout=PATIENCE):
+    """Runs `caldera ARGUMENTS`: the CompletedProcess, with text output."""
+    return subprocess.run(
+        [BIN / "caldera", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=ENVIRONMENT,
+    )
+
+
+def caldera_json(*arguments):
+    """What a command that must succeed prints with -o json."""
+    done = caldera(*arguments, "-o", "json")
+    assert done.returncode == 0, (arguments, done.stderr)
+    return json.loads(done.stdout)
+
+
+def wait_for(condition, what, timeout=PATIENCE, pause=0.02):
+    """The first true value of condition()."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(pause)
+    raise AssertionError(f"still waiting after {timeout} s for {what}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def scrape(port):
+    """The text of a metrics endpoint, or "" while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def metric(text, name, **labels):
+    """Sum of the samples of `name` whose labels end in the given values."""
+    total = 0.0
+    for line in text.splitlines():
+        match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)(?: \d+)?", line)
+        if match is None or match.group(1) != name:
+            continue
+        present = dict(re.findall(r'(\w+)="([^"]*)"', match.group(2) or ""))
+        if all(present.get(key, "").endswith(value) for key, value in labels.items()):
+            total += float(match.group(3))
+    return total
+
+
+def calls(text, method, **labels):
+    """Calls of a gRPC method that a coordinator's metrics count."""
+    return metric(text, "caldera_grpc_server_handled_total", method="/" + method, **labels)
+
+
+def children_of(pid):
+    """{pid: command line} of the living children of a process."""
+    children = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == pid:
+                children[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+        except (OSError, IndexError):
+            continue  # ended meanwhile
+    return children
+
+
+class Cluster:
+    """A coordinator with its own state and store in `folder`, and its workers.
+
+    Processes have groups of their own, so that a group (mpirun and its ranks) can be ended as one.
+    """
+
+    def __init__(self, folder, coordinator_flags=(), store=None, port=0):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True)
+        self.store = pathlib.Path(store or self.folder / "store")
+        self.flags = list(coordinator_flags)
+        self.port = port
+        self.metrics_port = 0
+        self.address = ""
+        self.coordinator = None
+        self.workers = []
+
+    def start_coordinator(self):
+        address_file = self.folder / "address"
+        address_file.unlink(missing_ok=True)
+        self.metrics_port = free_port()
+        command = [BIN / "caldera-coordinator", "--listen", f"127.0.0.1:{self.port}",
+                   "--state-dir", self.folder / "state", "--store", f"file://{self.store}",
+                   "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
+                   "--address-file", address_file, "--check-invariants", *self.flags]
+        self.coordinator = self._start(command, "coordinator")
+
+        def address():
+            assert self.coordinator.poll() is None, self.log("coordinator")
+            return address_file.exists() and address_file.read_text().strip()
+
+        self.address = wait_for(address, "the coordinator's address")
+
+    def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=()):
+        """A plain process, or with ranks > 0 an MPI job."""
+        command = [BIN / "caldera-worker", "--coordinator", self.address, "--worker-id", worker_id,
+                   "--threads", threads, "--drain-timeout", 0, *flags]
+        if ranks > 0:
+            command = [*MPIRUN, ranks, *command]
+        self.workers.append(self._start(command, worker_id))
+        return self.workers[-1]
+
+    def _start(self, command, name):
+        with open(self.folder / f"{name}.log", "ab") as log:
+            return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                    stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
+
+    def log(self, name):
+        """The end of a process's log."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-3000:]
+
+    def logs(self):
+        return "\n".join(f"== {path.name}\n{self.log(path.stem)}"
+                         for path in sorted(self.folder.glob("*.log")))
+
+    def caldera(self, command, *arguments):
+        return caldera(command, *arguments, "--coordinator", self.address)
+
+    def caldera_json(self, command, *arguments):
+        return caldera_json(command, *arguments, "--coordinator", self.address)
+
+    def submit(self, model, output, *flags):
+        """Starts a job; its name."""
+        done = self.caldera("submit", model, output, *flags, "-o", "name")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def wait(self, job):
+        """The job, which must succeed."""
+        done = self.caldera("wait", job, "-o", "json", "--patience", 60)
+        assert done.returncode == 0, done.stderr + self.logs()
+        return json.loads(done.stdout)
+
+    def events(self, job, after=0):
+        """All events of a job that has ended."""
+        done = self.caldera("watch", job, "-o", "jsonl", "--after", after)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def scrape(self):
+        return scrape(self.metrics_port)
+
+    @staticmethod
+    def kill(process):
+        """kill -9 of a process and its group."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self):
+        for process in [*self.workers, self.coordinator]:
+            if process is None or process.poll() is not None:
+                continue
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill(process)

@@ -1,0 +1,158 @@
+"""kill -9 at bad moments: the job finishes, nothing committed is computed again, the bytes are those of
+an undisturbed run."""
+
+import json
+import subprocess
+
+import pytest
+
+import checkpoints
+import cluster as clusters
+
+LAYERS = 2
+SHAPE = dict(hidden_size=512, intermediate_size=1024, num_hidden_layers=LAYERS, num_attention_heads=8,
+             num_key_value_heads=8)
+JOB = ["--samples", 8, "--seq-len", 64, "--rank", 32]
+SHORT_LEASES = ["--lease-seconds", 3, "--heartbeat-seconds", 0.5, "--restart-grace-seconds", 4,
+                "--backoff-seconds", 0.2, "--max-failures", 20]
+
+
+@pytest.fixture(scope="module")
+def job(make_model, texts):
+    """Arguments of `submit` but for the output."""
+    return make_model("llama2", **SHAPE), ["--calibration", texts["calibration"], *JOB]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(job, tmp_path_factory):
+    model, flags = job
+    cluster = clusters.Cluster(tmp_path_factory.mktemp("undisturbed") / "cluster")
+    try:
+        cluster.start_coordinator()
+        cluster.start_worker()
+        cluster.wait(cluster.submit(model, cluster.folder / "out", *flags))
+        return checkpoints.digests(cluster.folder / "out")
+    finally:
+        cluster.stop()
+
+
+class Watcher:
+    """`caldera watch` on a pipe: events as they happen."""
+
+    def __init__(self, cluster, job):
+        command = [clusters.BIN / "caldera", "watch", job, "-o", "jsonl",
+                   "--coordinator", cluster.address]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                        env=clusters.ENVIRONMENT)
+
+    def until(self, type_, count=1):
+        """Reads events until `count` of this type came."""
+        for line in self.process.stdout:
+            count -= json.loads(line)["type"] == type_
+            if count == 0:
+                return
+        raise AssertionError(f"the job ended before {type_} was seen often enough")
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+def wait_for_commits(cluster, job, count):
+    watcher = Watcher(cluster, job)
+    try:
+        watcher.until("matrix.committed", count)
+    finally:
+        watcher.close()
+
+
+def committed(cluster, job):
+    """(layer, projection) of every committed matrix, with its object."""
+    layers = cluster.caldera_json("layers", job)["layers"]
+    return {(layer["index"], matrix["projection"]): matrix["object"]["sha256"]
+            for layer in layers for matrix in layer["matrices"]}
+
+
+def assert_whole(cluster, job, undisturbed):
+    """Seven commits per layer, and the bytes of the undisturbed run."""
+    commits = [(event["layer"], event["matrix"]["projection"]) for event in cluster.events(job)
+               if event["type"] == "matrix.committed"]
+    assert len(commits) == len(set(commits)) == 7 * LAYERS
+    assert checkpoints.digests(cluster.folder / "out") == undisturbed
+
+
+def attempts(output):
+    return {matrix["name"]: matrix["attempt"] for matrix in checkpoints.run_record(output)["matrices"]}
+
+
+def test_worker_then_coordinator_killed_and_both_restarted(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=SHORT_LEASES)
+    worker = cluster.start_worker()
+    output = cluster.folder / "out"
+    name = cluster.submit(model, output, *flags)
+    wait_for_commits(cluster, name, 2)
+    cluster.kill(worker)
+    before = committed(cluster, name)
+    calls_before = clusters.calls(cluster.scrape(), "CommitMatrix", code="OK")
+    assert 2 <= len(before) < 7 * LAYERS
+    cluster.kill(cluster.coordinator)
+
+    cluster.start_coordinator()
+    assert committed(cluster, name) == before
+    cluster.start_worker()
+    cluster.wait(name)
+
+    after = committed(cluster, name)
+    assert {key: after[key] for key in before} == before
+    calls_after = clusters.calls(cluster.scrape(), "CommitMatrix", code="OK")
+    print(f"{calls_before:.0f} matrices committed before the kill, {calls_after:.0f} after")
+    assert calls_before + calls_after == 7 * LAYERS
+    first_layer = [attempts(output)[f"model.layers.{layer}.{projection}"]
+                   for layer, projection in before]
+    assert set(first_layer) == {1}
+    assert_whole(cluster, name, undisturbed)
+
+
+def test_another_worker_takes_over_when_the_lease_expires(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=SHORT_LEASES)
+    worker = cluster.start_worker("first")
+    name = cluster.submit(model, cluster.folder / "out", *flags)
+    wait_for_commits(cluster, name, 2)
+    cluster.kill(worker)
+    cluster.start_worker("second")
+    cluster.wait(name)
+    assert "lease.expired" in [event["type"] for event in cluster.events(name)]
+    assert clusters.metric(cluster.scrape(), "caldera_lease_expirations_total") >= 1
+    assert_whole(cluster, name, undisturbed)
+
+
+def test_a_killed_mpi_job_is_replaced(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=SHORT_LEASES)
+    worker = cluster.start_worker(ranks=2)
+    name = cluster.submit(model, cluster.folder / "out", *flags)
+    wait_for_commits(cluster, name, 3)
+    # One dead rank ends the whole MPI job.
+    ranks = [pid for pid, line in clusters.children_of(worker.pid).items() if "caldera-worker" in line]
+    assert len(ranks) == 2
+    subprocess.run(["kill", "-9", str(max(ranks))], check=True)
+    worker.wait(timeout=clusters.PATIENCE)
+    cluster.start_worker(ranks=2)
+    cluster.wait(name)
+    assert_whole(cluster, name, undisturbed)
+
+
+def test_a_worker_outlives_its_coordinator(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(port=clusters.free_port(), coordinator_flags=SHORT_LEASES)
+    worker = cluster.start_worker()
+    output = cluster.folder / "out"
+    name = cluster.submit(model, output, *flags)
+    wait_for_commits(cluster, name, 3)
+    cluster.kill(cluster.coordinator)
+    cluster.start_coordinator()
+    cluster.wait(name)
+    assert worker.poll() is None
+    assert_whole(cluster, name, undisturbed)
