@@ -27,8 +27,9 @@ HWY_INLINE Vector8 PatternVector(VI word) {
            PatternComponent<6>(word), PatternComponent<7>(word)}};
 }
 
-// Codes of y; `decoded` becomes the codewords.
-HWY_INLINE VI EncodeE8p(const Vector8& y, Vector8& decoded) {
+// Codes of y; `decoded` becomes the codewords. One copy per instruction set: inlining it at every
+// stage multiplies the time to compile and gains nothing.
+HWY_NOINLINE VI EncodeE8p(const Vector8& y, Vector8& decoded) {
   VF plus_score;
   VF minus_score;
   const Choice plus = ChooseForShift(y, 0.25F, plus_score);
