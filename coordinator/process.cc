@@ -1,0 +1,148 @@
+#include "coordinator/process.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/base/build_info.h"
+#include "common/base/file.h"
+#include "common/base/status.h"
+#include "coordinator/checkpoint_service.h"
+#include "coordinator/compression_service.h"
+#include "coordinator/dispatch_service.h"
+#include "coordinator/metrics.h"
+#include "coordinator/metrics_interceptor.h"
+#include "coordinator/sqlite_state_store.h"
+#include "coordinator/uploads.h"
+
+namespace caldera::coordinator {
+namespace {
+
+constexpr int kQuickThreads = 4;
+
+// Held until the descriptor closes, also by a crash.
+absl::StatusOr<base::UniqueFd> LockStateDirectory(const std::string& directory) {
+  CALDERA_RETURN_IF_ERROR(base::MakeDirectories(directory));
+  const std::string path = directory + "/lock";
+  base::UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) return base::ErrnoToStatus(errno, path);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+  return base::FailedPrecondition("state directory {} is in use by another coordinator", directory);
+}
+
+}  // namespace
+
+// Destroyed from the last member to the first: each outlives what is declared after it.
+struct Process::Parts {
+  ProcessOptions options;
+  base::Clock* clock = nullptr;
+  base::Logger log;
+  base::UniqueFd lock;
+  std::unique_ptr<SqliteStateStore> states;
+  std::unique_ptr<store::CheckpointStore> store;
+  Metrics metrics;
+  std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<Uploads> uploads;
+  // Destroying the pools runs what is queued, so they go before what that work uses.
+  std::unique_ptr<ThreadPool> quick;
+  std::unique_ptr<ThreadPool> slow;
+  std::unique_ptr<CompressionService> compression;
+  std::unique_ptr<DispatchService> dispatch;
+  std::unique_ptr<CheckpointService> checkpoint;
+  std::unique_ptr<rpc::Server> server;
+  std::atomic<bool> stopping = false;
+  base::Wakeup wakeup;
+  std::thread ticker;
+
+  absl::Status OpenCore();
+  absl::Status Serve();
+  void Tick();
+  void Stop(absl::Duration grace);
+};
+
+absl::Status Process::Parts::OpenCore() {
+  CALDERA_ASSIGN_OR_RETURN(lock, LockStateDirectory(options.state_dir));
+  if (options.store_uri.empty()) options.store_uri = options.state_dir + "/store";
+  CALDERA_ASSIGN_OR_RETURN(store, store::OpenStore(options.store_uri));
+  CALDERA_ASSIGN_OR_RETURN(states, SqliteStateStore::Open(options.state_dir + "/state.sqlite"));
+  quick = std::make_unique<ThreadPool>(kQuickThreads);
+  slow = std::make_unique<ThreadPool>(options.slow_threads);
+  CoordinatorDependencies dependencies;
+  dependencies.core = {states.get(), clock, &metrics, base::SystemEntropy(), log};
+  dependencies.store = store.get();
+  dependencies.pool = slow.get();
+  CoordinatorOptions coordinator_options;
+  coordinator_options.core = options.core;
+  coordinator_options.version = base::GetBuildInfo().version;
+  CALDERA_ASSIGN_OR_RETURN(
+      coordinator, Coordinator::Open(std::move(coordinator_options), std::move(dependencies)));
+  uploads = std::make_unique<Uploads>(coordinator.get());
+  metrics.SetSnapshotSource([this] { return coordinator->Snapshot(); });
+  return absl::OkStatus();
+}
+
+absl::Status Process::Parts::Serve() {
+  const CallPools pools{quick.get(), slow.get()};
+  compression = std::make_unique<CompressionService>(coordinator.get(), pools);
+  dispatch = std::make_unique<DispatchService>(coordinator.get(), pools);
+  checkpoint = std::make_unique<CheckpointService>(coordinator.get(), uploads.get(), pools);
+  if (!options.metrics_listen.empty()) {
+    CALDERA_RETURN_IF_ERROR(metrics.Listen(options.metrics_listen));
+  }
+  rpc::Server::InterceptorFactories interceptors;
+  interceptors.push_back(MakeMetricsInterceptor(&metrics));
+  CALDERA_ASSIGN_OR_RETURN(
+      server,
+      rpc::Server::Start(options.server, {compression.get(), dispatch.get(), checkpoint.get()},
+                         std::move(interceptors)));
+  ticker = std::thread([this] { Tick(); });
+  if (options.address_file.empty()) return absl::OkStatus();
+  return base::ReplaceFile(options.address_file, server->address() + "\n");
+}
+
+void Process::Parts::Tick() {
+  while (!stopping) {
+    clock->WaitFor(options.tick, wakeup);
+    coordinator->Tick();
+    uploads->DropStale();
+  }
+}
+
+void Process::Parts::Stop(absl::Duration grace) {
+  if (stopping.exchange(true)) return;
+  if (coordinator != nullptr) coordinator->BeginShutdown();
+  if (server != nullptr) server->Shutdown(grace);
+  wakeup.Notify();
+  if (ticker.joinable()) ticker.join();
+  metrics.SetSnapshotSource(nullptr);
+  if (quick != nullptr) quick->Drain();
+  if (slow != nullptr) slow->Drain();
+}
+
+Process::Process(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Process::~Process() { Stop(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<Process>> Process::Start(ProcessOptions options, base::Clock* clock,
+                                                        base::Logger log) {
+  auto parts = std::make_unique<Parts>();
+  parts->options = std::move(options);
+  parts->clock = clock;
+  parts->log = std::move(log);
+  std::unique_ptr<Process> process(new Process(std::move(parts)));
+  CALDERA_RETURN_IF_ERROR(process->parts_->OpenCore());
+  CALDERA_RETURN_IF_ERROR(process->parts_->Serve());
+  return process;
+}
+
+const std::string& Process::address() const { return parts_->server->address(); }
+int Process::metrics_port() const { return parts_->metrics.port(); }
+Coordinator& Process::coordinator() { return *parts_->coordinator; }
+void Process::Stop(absl::Duration grace) { parts_->Stop(grace); }
+
+}  // namespace caldera::coordinator

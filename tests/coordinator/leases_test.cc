@@ -1,0 +1,163 @@
+#include "coordinator/leases.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/status.h"
+#include "coordinator/error_details.h"
+
+namespace caldera::coordinator {
+namespace {
+
+const absl::Time kStart = absl::FromUnixSeconds(1'000'000);
+
+TaskRecord NewTask() {
+  TaskRecord task;
+  task.job = base::JobId("j");
+  task.id = "compress-0";
+  task.kind = TaskKind::kCompress;
+  return task;
+}
+
+LeaseHolder Holder(const std::string& worker, const std::string& lease) {
+  return {base::WorkerId(worker), worker + "-incarnation", base::LeaseId(lease)};
+}
+
+TaskRecord Leased(const LeasePolicy& policy) {
+  return Grant(NewTask(), Holder("w1", "l1"), policy, kStart);
+}
+
+TEST(Leases, AGrantMakesAFenceAndADeadline) {
+  const LeasePolicy policy;
+  const TaskRecord task = Leased(policy);
+  EXPECT_EQ(task.state, TaskState::kLeased);
+  EXPECT_EQ(task.fence.attempt, 1);
+  EXPECT_EQ(task.deadline, kStart + policy.lease);
+  EXPECT_TRUE(CheckFence(task, {base::LeaseId("l1"), 1}).ok());
+}
+
+TEST(Leases, AStaleFenceIsRefusedWithAReason) {
+  const TaskRecord task = Leased({});
+  for (const Fence& stale : {Fence{base::LeaseId("l1"), 2}, Fence{base::LeaseId("l0"), 1}}) {
+    const absl::Status status = CheckFence(task, stale);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(ReasonOf(status), kReasonStaleLease);
+  }
+}
+
+TEST(Leases, AHeartbeatMovesTheDeadlineButNeverBack) {
+  const LeasePolicy policy;
+  TaskRecord task = Leased(policy);
+  task.deadline = kStart + absl::Hours(1);
+  EXPECT_EQ(Renew(task, 1, policy, kStart).deadline, kStart + absl::Hours(1));
+  const absl::Time late = kStart + absl::Hours(2);
+  EXPECT_EQ(Renew(task, 1, policy, late).deadline, late + policy.lease);
+}
+
+TEST(Leases, ALeaseLapsesAtItsDeadlineAndNotBefore) {
+  const LeasePolicy policy;
+  const TaskRecord task = Leased(policy);
+  EXPECT_FALSE(FindLapse(task, policy, task.deadline - absl::Milliseconds(1)).has_value());
+  EXPECT_EQ(FindLapse(task, policy, task.deadline), LapseReason::kExpired);
+}
+
+TEST(Leases, HeartbeatsWithoutProgressStall) {
+  const LeasePolicy policy;
+  TaskRecord task = Renew(Leased(policy), 7, policy, kStart);
+  for (absl::Time now = kStart; now < kStart + policy.stall_timeout; now += policy.heartbeat) {
+    task = Renew(task, 7, policy, now);
+    EXPECT_FALSE(FindLapse(task, policy, now).has_value());
+  }
+  task = Renew(task, 7, policy, kStart + policy.stall_timeout);
+  EXPECT_EQ(FindLapse(task, policy, kStart + policy.stall_timeout), LapseReason::kStalled);
+  const TaskRecord moved = Renew(task, 8, policy, kStart + policy.stall_timeout);
+  EXPECT_FALSE(FindLapse(moved, policy, kStart + policy.stall_timeout).has_value());
+}
+
+TEST(Leases, ALateHolderMayStillCompleteUntilAnotherHasTheTask) {
+  const LeasePolicy policy;
+  const absl::Time late = kStart + absl::Hours(1);
+  const TaskRecord lapsed = Lapse(Leased(policy), LapseReason::kExpired, late);
+  const Fence first{base::LeaseId("l1"), 1};
+  EXPECT_TRUE(CheckFence(lapsed, first).ok());
+  EXPECT_EQ(Renew(lapsed, 1, policy, late).state, TaskState::kLeased);
+
+  ASSERT_TRUE(MayGrant(lapsed, base::WorkerId("w2"), policy, late));
+  const TaskRecord second = Grant(lapsed, Holder("w2", "l2"), policy, late);
+  EXPECT_EQ(second.fence.attempt, 2);
+  EXPECT_FALSE(CheckFence(second, first).ok());
+}
+
+TEST(Leases, AReleasedTaskKnowsNoFence) {
+  const TaskRecord task = Release(Leased({}));
+  EXPECT_EQ(task.state, TaskState::kPending);
+  EXPECT_FALSE(CheckFence(task, {base::LeaseId("l1"), 1}).ok());
+  EXPECT_FALSE(CheckFence(task, {base::LeaseId(), 1}).ok());
+}
+
+TEST(Leases, BackoffDoublesUpToItsLimit) {
+  LeasePolicy policy;
+  policy.max_failures = 100;
+  policy.failures_before_exclusion = 100;
+  TaskRecord task = NewTask();
+  for (const int seconds : {30, 60, 120, 240, 480, 600, 600}) {
+    task = Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
+    EXPECT_EQ(task.not_before, kStart + absl::Seconds(seconds));
+    EXPECT_FALSE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before - absl::Seconds(1)));
+    EXPECT_TRUE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before));
+  }
+}
+
+TEST(Leases, AWorkerThatFailedAUnitTwiceGetsItNoMore) {
+  const LeasePolicy policy;
+  TaskRecord task = NewTask();
+  for (int i = 0; i < 2; ++i) {
+    task = Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
+  }
+  const absl::Time later = kStart + absl::Hours(1);
+  EXPECT_FALSE(MayGrant(task, base::WorkerId("w1"), policy, later));
+  EXPECT_TRUE(MayGrant(task, base::WorkerId("w2"), policy, later));
+}
+
+TEST(Leases, FiveFailuresPoisonAUnitUnlessSomethingBecameDurable) {
+  const LeasePolicy policy;
+  TaskRecord task = NewTask();
+  for (int i = 0; i < 4; ++i) {
+    task = Lapse(Grant(task, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart);
+  }
+  EXPECT_FALSE(IsPoisoned(task, policy));
+  EXPECT_TRUE(IsPoisoned(
+      Lapse(Grant(task, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart), policy));
+  const TaskRecord moved = NoteProgressMade(task, kStart);
+  EXPECT_FALSE(IsPoisoned(
+      Lapse(Grant(moved, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart),
+      policy));
+}
+
+TEST(Leases, OnlySomeErrorsAreWorthAnotherAttempt) {
+  EXPECT_TRUE(IsPermanent(base::InvalidArgument("x")));
+  EXPECT_TRUE(IsPermanent(base::DataLoss("x")));
+  EXPECT_TRUE(IsPermanent(base::FailedPrecondition("x")));
+  EXPECT_FALSE(IsPermanent(base::Unavailable("x")));
+  EXPECT_FALSE(IsPermanent(base::Aborted("x")));
+  EXPECT_FALSE(IsPermanent(base::ResourceExhausted("x")));
+}
+
+TEST(Leases, ARestartExtendsLiveLeasesByTheGrace) {
+  const LeasePolicy policy;
+  const absl::Time restart = kStart + absl::Hours(3);
+  const TaskRecord extended = ExtendAfterRestart(Leased(policy), policy, restart);
+  EXPECT_EQ(extended.deadline, restart + policy.restart_grace);
+  EXPECT_FALSE(FindLapse(extended, policy, restart).has_value());
+  EXPECT_EQ(ExtendAfterRestart(NewTask(), policy, restart).deadline, absl::InfinitePast());
+}
+
+TEST(Leases, CompletionIsRecognisedAgain) {
+  const TaskRecord done = Complete(Leased({}), kStart + absl::Seconds(12));
+  EXPECT_EQ(done.state, TaskState::kDone);
+  EXPECT_EQ(done.seconds, 12);
+  EXPECT_TRUE(CheckFence(done, {base::LeaseId("l1"), 1}).ok());
+  EXPECT_FALSE(MayGrant(done, base::WorkerId("w2"), {}, kStart + absl::Hours(1)));
+}
+
+}  // namespace
+}  // namespace caldera::coordinator

@@ -1,0 +1,119 @@
+#include "coordinator/spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/coordinator/tiny_model.h"
+
+namespace caldera::coordinator {
+namespace {
+
+v1::JobSpec GoodSpec() {
+  v1::JobSpec spec;
+  spec.set_model_uri("/models/x/");
+  spec.set_output_uri("file:///out");
+  spec.mutable_calibration()->set_uri("/text.txt");
+  return WithDefaults(spec);
+}
+
+std::vector<std::string> FieldsOf(const std::vector<FieldViolation>& violations) {
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : violations) fields.push_back(violation.field);
+  return fields;
+}
+
+TEST(Spec, FillsInTheDefaultsOfTheProtocol) {
+  const v1::JobSpec spec = GoodSpec();
+  EXPECT_EQ(spec.model_uri(), "file:///models/x");
+  EXPECT_EQ(spec.calibration().samples(), 128);
+  EXPECT_EQ(spec.calibration().seq_len(), 512);
+  EXPECT_EQ(spec.calibration().ranges(), 4);
+  EXPECT_EQ(spec.decomposition().codebook(), "e8p");
+  EXPECT_EQ(spec.decomposition().q_bits(), 2);
+  EXPECT_EQ(spec.decomposition().rank(), 0);
+  EXPECT_EQ(spec.decomposition().l_bits(), 4);
+  EXPECT_EQ(spec.decomposition().r_bits(), 4);
+  EXPECT_EQ(spec.embedding_bits(), 8);
+  EXPECT_TRUE(CheckSpec(spec).empty());
+}
+
+TEST(Spec, DefaultsAreStableUnderRepetition) {
+  const v1::JobSpec once = GoodSpec();
+  EXPECT_EQ(WithDefaults(once).SerializeAsString(), once.SerializeAsString());
+}
+
+TEST(Spec, CutsFewSamplesIntoNoMoreRangesThanThereAre) {
+  v1::JobSpec spec;
+  spec.mutable_calibration()->set_samples(3);
+  EXPECT_EQ(WithDefaults(spec).calibration().ranges(), 3);
+}
+
+TEST(Spec, TheRightFactorFollowsTheLeft) {
+  v1::JobSpec spec;
+  spec.mutable_decomposition()->set_l_bits(16);
+  EXPECT_EQ(WithDefaults(spec).decomposition().r_bits(), 16);
+}
+
+TEST(Spec, NamesEveryFieldThatIsWrong) {
+  v1::JobSpec spec = GoodSpec();
+  spec.set_model_uri("");
+  spec.set_output_uri("relative/path");
+  spec.set_embedding_bits(7);
+  spec.mutable_decomposition()->set_q_bits(5);
+  spec.mutable_decomposition()->set_l_bits(3);
+  spec.mutable_decomposition()->set_rank(-1);
+  spec.mutable_decomposition()->set_codebook("e9");
+  spec.mutable_calibration()->set_samples(-1);
+  spec.mutable_calibration()->set_seq_len(1);
+  EXPECT_THAT(FieldsOf(CheckSpec(spec)),
+              testing::IsSupersetOf({"model_uri", "output_uri", "embedding_bits",
+                                     "decomposition.q_bits", "decomposition.l_bits",
+                                     "decomposition.rank", "decomposition.codebook",
+                                     "calibration.samples", "calibration.seq_len"}));
+}
+
+TEST(Spec, NeedsAtLeastOneSamplePerRange) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_calibration()->set_samples(2);
+  spec.mutable_calibration()->set_ranges(3);
+  EXPECT_THAT(FieldsOf(CheckSpec(spec)), testing::ElementsAre("calibration.ranges"));
+}
+
+TEST(Spec, RankStaysBelowTheSmallestSideOfEveryMatrix) {
+  v1::JobSpec spec = GoodSpec();
+  const model::ModelConfig config = TinyConfig();  // k and v are 8 x 16
+  spec.mutable_decomposition()->set_rank(7);
+  EXPECT_TRUE(CheckSpecAgainstModel(spec, config).empty());
+  spec.mutable_decomposition()->set_rank(8);
+  const auto violations = CheckSpecAgainstModel(spec, config);
+  ASSERT_EQ(violations.size(), 1U);
+  EXPECT_THAT(violations[0].description, testing::HasSubstr("self_attn.k_proj"));
+}
+
+TEST(Spec, AcceptsOnlyAbsoluteLocalPlaces) {
+  EXPECT_EQ(*PathOfUri("file:///a/b/"), "/a/b");
+  EXPECT_EQ(*PathOfUri("/a"), "/a");
+  for (const char* bad : {"", "a/b", "s3://b/k", "file://host/a", "/a/../b", "/a\nb"}) {
+    EXPECT_EQ(PathOfUri(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(Spec, JobIdsAreShortLowerCaseNames) {
+  EXPECT_TRUE(CheckJobId("a").ok());
+  EXPECT_TRUE(CheckJobId(std::string(63, 'a')).ok());
+  for (const std::string& bad : {std::string(), std::string(64, 'a'), std::string("A"),
+                                 std::string("a/b"), std::string("a b")}) {
+    EXPECT_FALSE(CheckJobId(bad).ok()) << bad;
+  }
+}
+
+TEST(Spec, ViolationsTravelAsBadRequestWithAReason) {
+  const absl::Status status = ViolationsToStatus({{"job_id", "is bad"}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(status), kReasonInvalidSpec);
+  EXPECT_EQ(rpc::GetFieldViolations(status).at(0).field, "job_id");
+  EXPECT_TRUE(ViolationsToStatus({}).ok());
+}
+
+}  // namespace
+}  // namespace caldera::coordinator
