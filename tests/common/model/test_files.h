@@ -58,10 +58,8 @@ class GgufBytes {
   GgufBytes& U32(const std::string& key, std::uint32_t value) { return Value(key, 4, value); }
   GgufBytes& F32(const std::string& key, float value) { return Value(key, 6, value); }
   GgufBytes& Text(const std::string& key, const std::string& value) {
-    PutString(values_, key);
-    Put(values_, std::uint32_t{8});
-    PutString(values_, value);
-    ++value_count_;
+    Value(key, 8, static_cast<std::uint64_t>(value.size()));
+    for (const char character : value) Put(values_, character);
     return *this;
   }
   GgufBytes& Texts(const std::string& key, const std::vector<std::string>& list) {
@@ -123,23 +121,17 @@ class GgufBytes {
   }
   static void PutString(Bytes& to, const std::string& text) {
     Put(to, static_cast<std::uint64_t>(text.size()));
-    const Bytes bytes = BytesOf(text);
-    to.insert(to.end(), bytes.begin(), bytes.end());
+    for (const char character : text) Put(to, character);
   }
   void PutArrayHead(const std::string& key, std::uint32_t type, std::uint64_t count) {
-    PutString(values_, key);
-    Put(values_, std::uint32_t{9});
-    Put(values_, type);
+    Value(key, 9, type);
     Put(values_, count);
-    ++value_count_;
   }
 
   std::uint32_t version_;
   std::uint64_t tensor_count_ = 0;
   std::uint64_t value_count_ = 0;
-  Bytes values_;
-  Bytes tensors_;
-  Bytes data_;
+  Bytes values_, tensors_, data_;
 };
 
 // A model small enough to be flipped bit by bit: 2 layers, 4 heads over 2 KV heads of dimension 4.
