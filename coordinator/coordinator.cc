@@ -78,10 +78,11 @@ void Coordinator::CollectLeaseCalls(Calls* calls) {
       ++it;
       continue;
     }
-    absl::StatusOr<v1::AcquireLeaseResponse> response = lease.status();
-    if (lease.ok()) {
-      response = v1::AcquireLeaseResponse();
-      if (lease->has_value()) *response->mutable_lease() = **std::move(lease);
+    absl::StatusOr<v1::AcquireLeaseResponse> response = v1::AcquireLeaseResponse();
+    if (!lease.ok()) {
+      response = lease.status();
+    } else if (lease->has_value()) {
+      *response->mutable_lease() = **std::move(lease);
     }
     calls->push_back([done = std::move(it->second.done), response] { done(response); });
     it = lease_waits_.erase(it);
