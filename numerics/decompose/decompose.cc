@@ -144,6 +144,7 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           const PreparedHessian& hessian,
                                           const DecomposeOptions& options,
                                           dist::Communicator& communicator) {
+  linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
   Context context{partition, communicator};
   const PreparedHessian::State& state = hessian.state();
   CALDERA_RETURN_IF_ERROR(

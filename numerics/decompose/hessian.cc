@@ -148,6 +148,7 @@ HessianAccumulator& HessianAccumulator::operator=(HessianAccumulator&&) noexcept
 HessianAccumulator::~HessianAccumulator() = default;
 
 void HessianAccumulator::Add(linalg::ConstViewF activations) {
+  linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
   tiles_->tokens += activations.rows;
   kernels::ParallelFor(static_cast<std::int64_t>(tiles_->owned.size()), [&](std::int64_t t) {
     Tiles::Tile& tile = tiles_->owned[static_cast<std::size_t>(t)];
@@ -205,6 +206,7 @@ PreparedHessian::~PreparedHessian() = default;
 std::int64_t PreparedHessian::size() const { return state_->given.rows(); }
 
 absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed) {
+  linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
   CALDERA_RETURN_IF_ERROR(CheckHessian(hessian));
   auto state = std::make_unique<PreparedHessian::State>();
   const double mean = MeanDiagonal(hessian);

@@ -23,8 +23,9 @@ struct HessianSum {
 };
 
 // Accumulates tiles of one Hessian. With `ranks` > 1 each rank owns a fixed subset of the tiles and
-// sees all activations; Gather (hessian.cc) puts them together. The sum is the same bits for any
-// number of ranks and threads: each tile adds the same chunks in the same order.
+// sees all activations; the caller adds what Take gives on each (exact: tiles are disjoint). The
+// sum is the same bits for any number of ranks and threads: each tile adds the same chunks in the
+// same order.
 class HessianAccumulator {
  public:
   // n x n, tiles owned by `rank` of `ranks`.

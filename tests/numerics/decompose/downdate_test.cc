@@ -1,0 +1,89 @@
+#include "numerics/decompose/downdate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/numerics/decompose/cases.h"
+
+namespace caldera::decompose {
+namespace {
+
+struct OneRank {
+  dist::RowPartition partition{64, 64, 1};
+  dist::SerialCommunicator serial;
+  Context context{partition, serial};
+};
+
+TEST(Downdate, LeavesOnlyDeltaOnTheRowsTakenOut) {
+  OneRank one;
+  linalg::MatrixF h = OutlierHessian(40);
+  for (std::int64_t i = 0; i < 40; ++i) h(i, i) += 1;
+  const linalg::MatrixF rows = Gaussian(5, 40, 2);
+  const auto downdated = Downdate(one.context, h.view(), rows.view(), .25F);
+  ASSERT_TRUE(downdated.ok());
+  // R (H - B B^T) = 0, so R C C^T = delta R.
+  linalg::MatrixF rc(5, 40);
+  linalg::MatrixF rcc(5, 40);
+  linalg::Gemm(rows, downdated->factor, rc.view());
+  linalg::Gemm(rc, linalg::Transposed(downdated->factor.view()), rcc.view());
+  double largest = 0;
+  for (std::int64_t i = 0; i < 40; ++i) largest = std::max(largest, std::abs(double{h(i, i)}));
+  for (std::int64_t k = 0; k < 5; ++k) {
+    for (std::int64_t j = 0; j < 40; ++j) {
+      EXPECT_NEAR(rcc(k, j), .25 * static_cast<double>(rows(k, j)), largest * 40 * 1e-6);
+    }
+  }
+}
+
+TEST(Downdate, AcceptsDependentRows) {
+  OneRank one;
+  linalg::MatrixF rows = Gaussian(4, 24, 2);
+  for (std::int64_t j = 0; j < 24; ++j) {
+    rows(1, j) = rows(0, j);
+    rows(3, j) = 0;
+  }
+  EXPECT_TRUE(Downdate(one.context, Identity(24).view(), rows.view(), .05F).ok());
+}
+
+TEST(TopEigenvectors, FindThoseOfADiagonalMatrix) {
+  OneRank one;
+  linalg::MatrixF h = Identity(32);
+  h(3, 3) = 1e4F;
+  h(20, 20) = 3e4F;
+  const auto rows = TopEigenvectors(one.context, h.view(), 2, 3);
+  ASSERT_TRUE(rows.ok());
+  double inside = 0;
+  for (std::int64_t k = 0; k < 2; ++k) {
+    for (const std::int64_t j : {3, 20}) inside += std::pow(double{(*rows)(k, j)}, 2);
+  }
+  EXPECT_NEAR(inside, 2, 1e-5);
+}
+
+TEST(RidgedCholesky, IsTheFactorOfARegularMatrix) {
+  linalg::MatrixD s(2, 2);
+  s(0, 0) = 4;
+  s(1, 0) = s(0, 1) = 2;
+  s(1, 1) = 5;
+  const auto factor = RidgedCholesky(s.view());
+  ASSERT_TRUE(factor.ok());
+  EXPECT_NEAR((*factor)(0, 0), 2, 1e-7);
+  EXPECT_NEAR((*factor)(1, 0), 1, 1e-7);
+  EXPECT_NEAR((*factor)(1, 1), 2, 1e-7);
+  EXPECT_EQ((*factor)(0, 1), 0);
+}
+
+TEST(RidgedCholesky, HandlesZeroEmptyAndSingularMatrices) {
+  EXPECT_TRUE(RidgedCholesky(linalg::MatrixD(0, 0).view()).ok());
+  const auto zero = RidgedCholesky(linalg::MatrixD(3, 3).view());
+  ASSERT_TRUE(zero.ok());
+  EXPECT_EQ((*zero)(2, 2), 1);
+  linalg::MatrixD ones(3, 3);
+  for (std::int64_t i = 0; i < 3; ++i) {
+    for (std::int64_t j = 0; j < 3; ++j) ones(i, j) = 1;
+  }
+  EXPECT_TRUE(RidgedCholesky(ones.view()).ok());
+}
+
+}  // namespace
+}  // namespace caldera::decompose
