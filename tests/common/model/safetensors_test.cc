@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "common/base/status.h"
 #include "common/model/safetensors_writer.h"
 #include "tests/common/model/test_files.h"

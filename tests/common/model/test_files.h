@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -129,8 +128,7 @@ class GgufBytes {
   }
 
   std::uint32_t version_;
-  std::uint64_t tensor_count_ = 0;
-  std::uint64_t value_count_ = 0;
+  std::uint64_t tensor_count_ = 0, value_count_ = 0;
   Bytes values_, tensors_, data_;
 };
 
