@@ -73,8 +73,9 @@ absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
   CALDERA_ASSIGN_OR_RETURN(const LeaseView view, FindLease(FenceOf(request)));
   const absl::Time start = dependencies_.core.clock->Now();
   CALDERA_ASSIGN_OR_RETURN(const auto model, models_.Open(view.job.job));
-  CALDERA_RETURN_IF_ERROR(
-      CheckMatrixObject(request.matrix(), view.task.index, model->config, *dependencies_.store));
+  const MatrixExpectation expected{view.task.index, &model->config,
+                                   view.job.job.spec().decomposition()};
+  CALDERA_RETURN_IF_ERROR(CheckMatrixObject(request.matrix(), expected, *dependencies_.store));
   absl::StatusOr<v1::CommitMatrixResponse> response;
   {
     Section section(this);
@@ -181,8 +182,10 @@ void Coordinator::PublishJob(const base::JobId& job) {
     workers = core_->state().workers;
   }
   const auto model = models_.Open(state->record.job);
-  absl::StatusOr<v1::JobResult> result = model.status();
-  if (model.ok()) {
+  absl::StatusOr<v1::JobResult> result = v1::JobResult();
+  if (!model.ok()) {
+    result = model.status();
+  } else {
     const PublishInputs inputs{&*state, model->get(), &workers, options_.version,
                                [this, job] { return BeginManifest(job); }};
     result = PublishCheckpoint(inputs, dependencies_.store);
