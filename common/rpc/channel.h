@@ -16,7 +16,7 @@
 namespace caldera::rpc {
 
 struct ChannelOptions {
-  TlsFiles tls;
+  TlsFiles tls = {};
   PlaintextPolicy plaintext = PlaintextPolicy::kLoopbackOnly;
   // A ping after so long without traffic, also between calls; the connection counts as dead when it
   // is not answered in time. The server's minimum interval (server.h) must be smaller.

@@ -17,9 +17,9 @@ namespace caldera::rpc {
 // certificate and key it also identifies itself. A server needs certificate and key; with `ca_file`
 // it demands and checks client certificates (mutual TLS).
 struct TlsFiles {
-  std::string ca_file;
-  std::string certificate_file;
-  std::string key_file;
+  std::string ca_file = "";
+  std::string certificate_file = "";
+  std::string key_file = "";
   bool empty() const { return ca_file.empty() && certificate_file.empty() && key_file.empty(); }
 };
 

@@ -22,7 +22,7 @@ enum class ServingStatus { kServing, kNotServing };
 
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0 = any free one, see address()
-  TlsFiles tls;
+  TlsFiles tls = {};
   PlaintextPolicy plaintext = PlaintextPolicy::kLoopbackOnly;
   Reflection reflection = Reflection::kOff;
   // Clients that ping more often than this are cut off.

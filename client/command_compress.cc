@@ -1,0 +1,196 @@
+// caldera compress MODEL OUT: the whole service on this machine, from start to checkpoint.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "client/context.h"
+#include "client/local_cluster.h"
+#include "client/progress.h"
+#include "client/spec_flags.h"
+#include "common/base/file.h"
+#include "common/base/sha256.h"
+#include "common/base/status.h"
+#include "common/rpc/status_conversion.h"
+
+namespace caldera::client {
+namespace {
+
+constexpr char kJobId[] = "local";
+
+struct CompressFlags {
+  SpecFlags spec;
+  LocalClusterOptions cluster;
+  bool keep_state = false;
+};
+
+// Watches over the cluster and over Ctrl-C while the main thread waits for events. Stopping the cluster is
+// what ends that wait.
+class Supervisor {
+ public:
+  explicit Supervisor(LocalCluster& cluster) : cluster_(cluster), thread_([this] { Run(); }) {}
+  ~Supervisor() {
+    done_ = true;
+    thread_.join();
+  }
+  // Blocks Ctrl-C in this and all later threads; the supervisor takes it.
+  static void BlockSignals() { pthread_sigmask(SIG_BLOCK, &Signals(), nullptr); }
+  bool interrupted() const { return interrupted_; }
+  // Why the cluster was stopped. Only after the wait has ended.
+  absl::Status status() const { return stopped_ ? status_ : absl::OkStatus(); }
+
+ private:
+  static const sigset_t& Signals() {
+    static const sigset_t set = [] {
+      sigset_t signals;
+      sigemptyset(&signals);
+      for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+      return signals;
+    }();
+    return set;
+  }
+
+  void Run() {
+    while (!done_) {
+      const timespec tick{0, 200'000'000};
+      interrupted_ = sigtimedwait(&Signals(), nullptr, &tick) > 0;
+      status_ = interrupted_ ? base::Cancelled("interrupted") : cluster_.Check();
+      if (status_.ok()) continue;
+      cluster_.Stop();
+      stopped_ = true;
+      return;
+    }
+  }
+
+  LocalCluster& cluster_;
+  std::atomic<bool> done_{false};
+  std::atomic<bool> interrupted_{false};
+  std::atomic<bool> stopped_{false};
+  absl::Status status_;
+  std::thread thread_;
+};
+
+// State of an interrupted run of the same job is taken up again; anything else in its place is removed.
+absl::Status PrepareDirectory(const std::string& directory, const v1::JobSpec& spec) {
+  const std::string mark = directory + "/job.sha256";
+  const std::string digest = base::Sha256Hex(spec.SerializeAsString());
+  const auto before = base::ReadFile(mark);
+  if (before.ok() && *before == digest) return absl::OkStatus();
+  CALDERA_RETURN_IF_ERROR(base::RemoveTree(directory));
+  CALDERA_RETURN_IF_ERROR(base::MakeDirectories(directory));
+  return base::ReplaceFile(mark, digest);
+}
+
+absl::StatusOr<v1::CompressionJob> CreateOrContinue(CompressionClient& client,
+                                                    const v1::JobSpec& spec) {
+  auto existing = client.Get(kJobId);
+  if (existing.ok() && !HasEnded(existing->state())) return existing;
+  if (existing.ok()) CALDERA_RETURN_IF_ERROR(client.Delete(kJobId));
+  v1::CreateCompressionJobRequest request;
+  request.set_job_id(kJobId);
+  *request.mutable_spec() = spec;
+  return client.Create(request);
+}
+
+std::int64_t PeakResidentBytes() {
+  rusage self{};
+  rusage children{};
+  getrusage(RUSAGE_SELF, &self);
+  getrusage(RUSAGE_CHILDREN, &children);
+  return std::max(self.ru_maxrss, children.ru_maxrss) * std::int64_t{1024};
+}
+
+// The job's result as users read it.
+Json Summary(const v1::CompressionJob& job, double seconds) {
+  const v1::JobResult& result = job.result();
+  return {{"name", job.name()},
+          {"output", job.spec().output_uri()},
+          {"state", v1::State_Name(job.state())},
+          {"bits_per_weight", result.bits_per_weight()},
+          {"model_bits_per_weight", result.model_bits_per_weight()},
+          {"mean_relative_error", result.mean_relative_error()},
+          {"max_relative_error", result.max_relative_error()},
+          {"source_bytes", job.model().source_bytes()},
+          {"bfloat16_bytes", 2 * job.model().parameters()},
+          {"output_bytes", result.output_bytes()},
+          {"manifest_sha256", result.manifest_sha256()},
+          {"seconds", seconds}};
+}
+
+absl::Status JobError(const v1::CompressionJob& job) {
+  if (job.state() == v1::SUCCEEDED) return absl::OkStatus();
+  if (job.state() == v1::CANCELLED) return base::Cancelled("{} was cancelled", job.name());
+  const absl::Status error = rpc::FromProto(job.error());
+  return base::Internal("{} failed: {}", job.name(), base::MessageOf(error));
+}
+
+absl::StatusOr<v1::CompressionJob> RunJob(LocalCluster& cluster, const v1::JobSpec& spec) {
+  const Supervisor supervisor(cluster);
+  CALDERA_ASSIGN_OR_RETURN(
+      const auto client,
+      CompressionClient::Connect(cluster.address(), rpc::ChannelOptions(), absl::Seconds(2)));
+  CALDERA_ASSIGN_OR_RETURN(const v1::CompressionJob job, CreateOrContinue(*client, spec));
+  ProgressPrinter progress(StderrTerminal());
+  auto ended = client->Watch(job.name(), 0, [&](const v1::JobEvent& event) {
+    progress.Show(event);
+    return true;
+  });
+  if (!ended.ok() && !supervisor.status().ok()) return supervisor.status();
+  return ended;
+}
+
+absl::Status Compress(const CompressFlags& flags, const Context& context) {
+  const absl::Time started = absl::Now();
+  CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
+  CALDERA_ASSIGN_OR_RETURN(const v1::JobSpec spec, ToSpec(flags.spec));
+  LocalClusterOptions options = flags.cluster;
+  options.directory = spec.output_uri().substr(std::string("file://").size()) + ".caldera";
+  CALDERA_RETURN_IF_ERROR(PrepareDirectory(options.directory, spec));
+  Supervisor::BlockSignals();
+  CALDERA_ASSIGN_OR_RETURN(const auto cluster, LocalCluster::Start(options));
+  auto job = RunJob(*cluster, spec);
+  cluster->Stop();
+  if (!job.ok() || !JobError(*job).ok()) {
+    const absl::Status error = job.ok() ? JobError(*job) : job.status();
+    // The logs stay; a job that was refused left nothing worth keeping.
+    if (absl::IsInvalidArgument(error)) base::RemoveTree(options.directory).IgnoreError();
+    return error;
+  }
+  if (!flags.keep_state) CALDERA_RETURN_IF_ERROR(base::RemoveTree(options.directory));
+  Json summary = Summary(*job, absl::ToDoubleSeconds(absl::Now() - started));
+  summary["peak_rss_bytes"] = PeakResidentBytes();
+  PrintObject(summary, format);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddCompress(CLI::App& app, Context& context, Action& action) {
+  const auto flags = std::make_shared<CompressFlags>();
+  CLI::App& command = *app.add_subcommand(
+      "compress", "compress a model on this machine: starts a coordinator and workers");
+  AddSpecFlags(command, flags->spec);
+  AddOutputFlag(command, context);
+  command.add_option("--workers", flags->cluster.workers, "worker processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--ranks", flags->cluster.ranks, "MPI ranks per worker")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--threads", flags->cluster.threads, "threads per rank, 0 = all cores");
+  command.add_option("--metrics-listen", flags->cluster.metrics_listen,
+                     "HOST:PORT of the coordinator's metrics while it runs");
+  command.add_flag("--keep-state", flags->keep_state, "leave OUT.caldera (state, store, logs)");
+  command.callback([flags, &context, &action] {
+    action = [flags, &context] { return Compress(*flags, context); };
+  });
+}
+
+}  // namespace caldera::client

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test. Safe to repeat; quick the second time.
+#
+#   tests/run.sh              the release suite (what CI runs)
+#   tests/run.sh --asan       address and undefined-behaviour sanitizers, C++ tests only
+#   tests/run.sh --tsan       thread sanitizer, C++ tests only (no OpenMP, no MPI)
+#   tests/run.sh --no-install do not look at packages
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+. deploy/setup.sh
+
+preset=release
+install=yes
+for argument in "$@"; do
+  case "$argument" in
+    --asan) preset=asan ;;
+    --tsan) preset=tsan ;;
+    --no-install) install=no ;;
+    *) echo "tests/run.sh: unknown argument $argument" >&2; exit 2 ;;
+  esac
+done
+
+export OMP_WAIT_POLICY=passive
+[ "$install" = no ] || caldera_install deploy/packages.txt tests/packages.txt
+build=$root/build/$preset
+caldera_build "$preset"
+
+failed=0
+echo "== C++ tests ($preset)"
+(cd "$build" && ctest --output-on-failure -j "$(nproc)" --timeout 300) || failed=1
+
+if [ "$preset" = release ]; then
+  caldera_venv
+  CALDERA_SMOLLM2=$(caldera_model)
+  export CALDERA_SMOLLM2 CALDERA_BUILD=$build
+  echo "== checks of the tree"
+  (cd tests/checks && "$root/.venv/bin/python" -m pytest -q -p no:cacheprovider) || failed=1
+  echo "== oracles and system tests"
+  "$root/.venv/bin/python" -m pytest -q -p no:cacheprovider tests/python tests/system || failed=1
+fi
+[ "$failed" = 0 ] && echo "all tests passed" || echo "some tests failed"
+exit "$failed"
