@@ -64,7 +64,7 @@ class Logger {
   // A copy that adds `fields` to every line; a later field replaces an earlier one of the same key.
   Logger With(const std::vector<LogField>& fields) const;
 
-  // log.Info("layer {} done in {:.1f} s", layer, seconds);
+  // One line from a format, such as "layer {} done in {:.1f} s", and its values.
   template <typename... Args>
   void Debug(fmt::format_string<Args...> format, Args&&... args) const {
     Log(LogLevel::kDebug, format, std::forward<Args>(args)...);

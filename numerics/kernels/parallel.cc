@@ -1,5 +1,9 @@
 #include "numerics/kernels/parallel.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include <atomic>
 
 namespace caldera::kernels {
@@ -34,6 +38,10 @@ void ParallelFor(std::int64_t count, const std::function<void(std::int64_t)>& bo
 #ifdef _OPENMP
   const int threads = Threads();
   if (threads > 1 && count > 1 && !inside_loop) {
+    // BLAS takes its thread count from this setting. Said inside a loop it ends with the loop, so a
+    // thread whose first BLAS call is in a loop would run its later ones in parallel, with other
+    // bits.
+    omp_set_num_threads(1);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (std::int64_t i = 0; i < count; ++i) {
       const InsideLoop mark;

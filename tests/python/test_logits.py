@@ -214,7 +214,6 @@ def gguf_llama(path):
     return model
 
 
-@pytest.mark.skipif(not SMOLLM2, reason="CALDERA_SMOLLM2 names no GGUF file")
 def test_logits_of_smollm2_are_those_of_transformers(tmp_path):
     model = gguf_llama(SMOLLM2)
     ids = random_ids(200, model.config.vocab_size)
