@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/model/compressed_matrix_io.h"
 #include "common/model/model_config.h"
 #include "common/model/safetensors_writer.h"
 #include "coordinator/error_details.h"
@@ -147,19 +148,62 @@ absl::Status BadMatrix(const v1::MatrixResult& matrix, int layer, const std::str
                     kReasonBadMatrix);
 }
 
-absl::Status CheckTensors(const v1::MatrixResult& matrix, int layer,
-                          const model::SafetensorsFile& file) {
-  const std::string prefix = LayerPrefix(layer) + matrix.projection() + ".";
-  for (const model::TensorInfo& info : file.tensors()) {
-    if (info.name.rfind(prefix, 0) != 0) {
-      return BadMatrix(matrix, layer,
-                       fmt::format("{} holds the foreign tensor {}", file.name(), info.name));
-    }
+std::string MatrixPrefix(const v1::MatrixResult& matrix, int layer) {
+  return LayerPrefix(layer) + matrix.projection();
+}
+
+absl::Status CheckHeader(const v1::MatrixResult& matrix, const MatrixExpectation& expected,
+                         const model::CompressedMatrixHeader& header) {
+  if (header.rows != matrix.rows() || header.columns != matrix.columns()) {
+    return BadMatrix(matrix, expected.layer,
+                     fmt::format("its header says {} x {}", header.rows, header.columns));
   }
-  if (file.Find(prefix + "q_codes") == nullptr) {
-    return BadMatrix(matrix, layer, fmt::format("{} lacks {}q_codes", file.name(), prefix));
+  if (header.rank != matrix.rank() || header.rank > expected.decomposition.rank()) {
+    return BadMatrix(matrix, expected.layer,
+                     fmt::format("its header says rank {}, the result {}, the job {}", header.rank,
+                                 matrix.rank(), expected.decomposition.rank()));
+  }
+  if (header.q_bits.value() != expected.decomposition.q_bits()) {
+    return BadMatrix(matrix, expected.layer,
+                     fmt::format("{} bits, the job asks for {}", header.q_bits.value(),
+                                 expected.decomposition.q_bits()));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckTensors(const v1::MatrixResult& matrix, int layer,
+                          const model::CompressedMatrixHeader& header,
+                          const model::SafetensorsFile& file) {
+  const std::vector<model::SafetensorsDeclaration> tensors =
+      model::MatrixTensors(header, MatrixPrefix(matrix, layer));
+  if (tensors.size() != file.tensors().size()) {
+    return BadMatrix(matrix, layer,
+                     fmt::format("{} holds {} tensors, not {}", file.name(), file.tensors().size(),
+                                 tensors.size()));
+  }
+  for (const model::SafetensorsDeclaration& tensor : tensors) {
+    const model::TensorInfo* found = file.Find(tensor.name);
+    if (found == nullptr || found->dtype != tensor.dtype || found->shape != tensor.shape) {
+      return BadMatrix(
+          matrix, layer,
+          fmt::format("{}: {} is missing or of another shape", file.name(), tensor.name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFile(const v1::MatrixResult& matrix, const MatrixExpectation& expected,
+                       const model::SafetensorsFile& file) {
+  const std::string prefix = MatrixPrefix(matrix, expected.layer);
+  const auto text = file.metadata().find(prefix);
+  if (text == file.metadata().end()) {
+    return BadMatrix(matrix, expected.layer,
+                     fmt::format("{} has no header of {}", file.name(), prefix));
+  }
+  CALDERA_ASSIGN_OR_RETURN(const model::CompressedMatrixHeader header,
+                           model::ParseMatrixHeader(text->second, prefix));
+  CALDERA_RETURN_IF_ERROR(CheckHeader(matrix, expected, header));
+  return CheckTensors(matrix, expected.layer, header, file);
 }
 
 }  // namespace
@@ -171,30 +215,29 @@ absl::StatusOr<store::ObjectInfo> AssembleLayerShard(const LayerShardInputs& inp
   return builder.Write(store);
 }
 
-absl::Status CheckMatrixObject(const v1::MatrixResult& matrix, int layer,
-                               const model::ModelConfig& config,
+absl::Status CheckMatrixObject(const v1::MatrixResult& matrix, const MatrixExpectation& expected,
                                const store::CheckpointStore& store) {
   CALDERA_ASSIGN_OR_RETURN(const int projection, ProjectionIndex(matrix.projection()));
   const model::MatrixShape shape =
-      model::ShapeOf(config, static_cast<model::Projection>(projection));
+      model::ShapeOf(*expected.config, static_cast<model::Projection>(projection));
   if (matrix.rows() != shape.rows || matrix.columns() != shape.columns) {
-    return BadMatrix(matrix, layer,
+    return BadMatrix(matrix, expected.layer,
                      fmt::format("{} x {}, the model has {} x {}", matrix.rows(), matrix.columns(),
                                  shape.rows, shape.columns));
   }
   if (!std::isfinite(matrix.relative_error()) || matrix.relative_error() < 0) {
-    return BadMatrix(matrix, layer, "relative_error is not a finite number >= 0");
+    return BadMatrix(matrix, expected.layer, "relative_error is not a finite number >= 0");
   }
   CALDERA_ASSIGN_OR_RETURN(const store::ObjectInfo object,
                            store.StatObject(matrix.object().sha256()));
   if (static_cast<std::int64_t>(object.size) != matrix.object().size()) {
-    return BadMatrix(matrix, layer,
+    return BadMatrix(matrix, expected.layer,
                      fmt::format("object {} has {} bytes, not {}", object.sha256, object.size,
                                  matrix.object().size()));
   }
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::SafetensorsFile> file,
                            OpenSafetensorsObject(&store, object.sha256));
-  return CheckTensors(matrix, layer, *file);
+  return CheckFile(matrix, expected, *file);
 }
 
 }  // namespace caldera::coordinator

@@ -30,11 +30,16 @@ struct LayerShardInputs {
 absl::StatusOr<store::ObjectInfo> AssembleLayerShard(const LayerShardInputs& inputs,
                                                      store::CheckpointStore* store);
 
-// Whether a committed object is what its MatrixResult says: size, tensors of that matrix and no
-// others, shape as the model's, finite error. INVALID_ARGUMENT with reason BAD_MATRIX names what is
-// wrong. Reads the header only.
-absl::Status CheckMatrixObject(const v1::MatrixResult& matrix, int layer,
-                               const model::ModelConfig& config,
+// Whether a committed object is what its MatrixResult says: size, header and tensors of that matrix
+// and no others, shape as the model's, bits and rank as the job's, finite error. INVALID_ARGUMENT
+// with reason BAD_MATRIX names what is wrong; NOT_FOUND when there is no such object. Reads the
+// header only.
+struct MatrixExpectation {
+  int layer = 0;
+  const model::ModelConfig* config = nullptr;
+  v1::Decomposition decomposition;
+};
+absl::Status CheckMatrixObject(const v1::MatrixResult& matrix, const MatrixExpectation& expected,
                                const store::CheckpointStore& store);
 
 }  // namespace caldera::coordinator

@@ -31,7 +31,7 @@ class Metrics final : public Observer {
   // The text of a scrape.
   std::string Scrape() const;
 
-  // `method` is the full name without the leading '/'; `code` as in "OK", "NOT_FOUND".
+  // `method` without its service, "AcquireLease"; `code` as in "OK", "NOT_FOUND".
   void GrpcHandled(const std::string& method, const std::string& code, double seconds);
 
   void LeaseExpired() override;

@@ -50,8 +50,9 @@ class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
 
   grpc::experimental::Interceptor* CreateServerInterceptor(
       grpc::experimental::ServerRpcInfo* info) override {
-    // "/caldera.v1.DispatchService/Register" -> "Register" is not unique: keep the service.
-    const std::string method = std::string(info->method()).substr(1);
+    // "/caldera.v1.DispatchService/Register" -> "Register": our services share no method name.
+    const std::string path = info->method();
+    const std::string method = path.substr(path.rfind('/') + 1);
     return std::make_unique<MetricsInterceptor>(metrics_, method).release();
   }
 

@@ -1,6 +1,6 @@
-// What every StateStore promises (coordinator/state_store.h), as a typed test suite. An implementation
-// instantiates it with a fixture type that has `StateStore* store()` and `StateStore* Reopen()`, which
-// gives the same state again as after a restart of the process.
+// What every StateStore promises (coordinator/state_store.h), as a typed test suite. An
+// implementation instantiates it with a fixture type that has `StateStore* store()` and
+// `StateStore* Reopen()`, which gives the same state again as after a restart of the process.
 #ifndef CALDERA_TESTS_CONTRACTS_STATE_STORE_CONTRACT_H_
 #define CALDERA_TESTS_CONTRACTS_STATE_STORE_CONTRACT_H_
 
@@ -250,9 +250,9 @@ REGISTER_TYPED_TEST_SUITE_P(StateStoreContract, IsEmptyAtFirst, GivesBackEveryFi
                             GivesBackJobsMatricesHessiansAndWorkers,
                             KeepsTasksInTheOrderOfInsertion, ALiveFenceChangesItsTask,
                             AStaleFenceChangesNothingAtAll, AFenceDoesNotOpenATaskThatIsDone,
-                            CommitsAMatrixOnce, RefusesRowsOfUnknownJobs,
-                            OneRequestIdMakesOneJob, ReadsEventsAfterASequenceInOrder,
-                            DeletesAJobWithAllBelowIt, ForgetsTheHessiansOfOneJob);
+                            CommitsAMatrixOnce, RefusesRowsOfUnknownJobs, OneRequestIdMakesOneJob,
+                            ReadsEventsAfterASequenceInOrder, DeletesAJobWithAllBelowIt,
+                            ForgetsTheHessiansOfOneJob);
 
 }  // namespace caldera::coordinator
 

@@ -100,7 +100,8 @@ TEST(Leases, BackoffDoublesUpToItsLimit) {
   policy.failures_before_exclusion = 100;
   TaskRecord task = NewTask();
   for (const int seconds : {30, 60, 120, 240, 480, 600, 600}) {
-    task = Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
+    task =
+        Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
     EXPECT_EQ(task.not_before, kStart + absl::Seconds(seconds));
     EXPECT_FALSE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before - absl::Seconds(1)));
     EXPECT_TRUE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before));
@@ -111,7 +112,8 @@ TEST(Leases, AWorkerThatFailedAUnitTwiceGetsItNoMore) {
   const LeasePolicy policy;
   TaskRecord task = NewTask();
   for (int i = 0; i < 2; ++i) {
-    task = Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
+    task =
+        Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
   }
   const absl::Time later = kStart + absl::Hours(1);
   EXPECT_FALSE(MayGrant(task, base::WorkerId("w1"), policy, later));
@@ -126,7 +128,8 @@ TEST(Leases, FiveFailuresPoisonAUnitUnlessSomethingBecameDurable) {
   }
   EXPECT_FALSE(IsPoisoned(task, policy));
   EXPECT_TRUE(IsPoisoned(
-      Lapse(Grant(task, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart), policy));
+      Lapse(Grant(task, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart),
+      policy));
   const TaskRecord moved = NoteProgressMade(task, kStart);
   EXPECT_FALSE(IsPoisoned(
       Lapse(Grant(moved, Holder("w1", "l"), policy, kStart), LapseReason::kExpired, kStart),

@@ -65,11 +65,11 @@ TEST(Spec, NamesEveryFieldThatIsWrong) {
   spec.mutable_decomposition()->set_codebook("e9");
   spec.mutable_calibration()->set_samples(-1);
   spec.mutable_calibration()->set_seq_len(1);
-  EXPECT_THAT(FieldsOf(CheckSpec(spec)),
-              testing::IsSupersetOf({"model_uri", "output_uri", "embedding_bits",
-                                     "decomposition.q_bits", "decomposition.l_bits",
-                                     "decomposition.rank", "decomposition.codebook",
-                                     "calibration.samples", "calibration.seq_len"}));
+  EXPECT_THAT(
+      FieldsOf(CheckSpec(spec)),
+      testing::IsSupersetOf({"model_uri", "output_uri", "embedding_bits", "decomposition.q_bits",
+                             "decomposition.l_bits", "decomposition.rank", "decomposition.codebook",
+                             "calibration.samples", "calibration.seq_len"}));
 }
 
 TEST(Spec, NeedsAtLeastOneSamplePerRange) {

@@ -1,5 +1,6 @@
-// A real, tiny Llama model on disk (random weights, byte-level tokenizer), its calibration text, and
-// matrix objects in the shape that workers commit. Everything is made by the house's own writers.
+// A real, tiny Llama model on disk (random weights, byte-level tokenizer), its calibration text,
+// and matrix objects in the shape that workers commit. Everything is made by the house's own
+// writers.
 #ifndef CALDERA_TESTS_COORDINATOR_TINY_MODEL_H_
 #define CALDERA_TESTS_COORDINATOR_TINY_MODEL_H_
 
@@ -11,7 +12,9 @@
 #include "caldera/v1/compression.pb.h"
 #include "common/base/check.h"
 #include "common/base/file.h"
+#include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/model/compressed_matrix_io.h"
 #include "common/model/model_config.h"
 #include "common/model/model_tensors.h"
 #include "common/model/safetensors_writer.h"
@@ -124,24 +127,34 @@ inline v1::JobSpec WriteTinyJob(const std::string& directory) {
   return spec;
 }
 
-// An object with the tensors of one compressed matrix (codes are noise: the coordinator never decodes).
+inline model::CompressedMatrixHeader TinyHeader(int projection) {
+  const model::MatrixShape shape =
+      model::ShapeOf(TinyConfig(), static_cast<model::Projection>(projection));
+  model::CompressedMatrixHeader header;
+  header.rows = shape.rows;
+  header.columns = shape.columns;
+  header.rank = 4;
+  return header;
+}
+
+// A real encoded matrix; its codes are noise, the coordinator never decodes them.
 inline std::vector<std::byte> MatrixObject(int layer, int projection, unsigned seed) {
-  const auto kind = static_cast<model::Projection>(projection);
-  const model::MatrixShape shape = model::ShapeOf(TinyConfig(), kind);
-  const std::string prefix =
-      fmt::format("model.layers.{}.{}.", layer, model::ProjectionPath(kind));
-  const std::int64_t codes = (shape.rows + 7) / 8;
-  const auto noise = [seed](std::int64_t floats) {
-    return FloatBytes(static_cast<std::size_t>(floats), seed);
-  };
-  std::vector<std::byte> code_bytes = noise((codes * shape.columns + 1) / 2);
-  code_bytes.resize(static_cast<std::size_t>(codes * shape.columns) * 2);
-  const std::vector<model::SafetensorsTensor> tensors = {
-      {{prefix + "q_codes", model::Dtype::kU16, {codes, shape.columns}}, code_bytes},
-      {{prefix + "q_scale", model::Dtype::kF32, {}}, noise(1)}};
-  return Must(model::WriteSafetensors(
-      {{"format", "pt"}, {prefix + "header", fmt::format("{}x{}", shape.rows, shape.columns)}},
-      tensors));
+  model::CompressedMatrix matrix;
+  matrix.header = TinyHeader(projection);
+  const auto columns = static_cast<std::size_t>(matrix.header.columns);
+  const auto groups = static_cast<std::size_t>(matrix.header.padded_rows() / 8);
+  matrix.q_scale = 0.5F;
+  matrix.q_codes.assign(groups * columns, seed % 65536);
+  matrix.l_codes.assign(groups * 8, seed);
+  matrix.l_scale.assign(4, 0.25F);
+  matrix.r_codes.assign(columns, seed + 1);
+  matrix.r_scale.assign(4, 0.125F);
+  matrix.sign_in.assign(columns, 1);
+  matrix.sign_out.assign(static_cast<std::size_t>(matrix.header.rows), 0);
+  return Must(model::EncodeMatrixObject(
+      fmt::format("model.layers.{}.{}", layer,
+                  model::ProjectionPath(static_cast<model::Projection>(projection))),
+      matrix));
 }
 
 inline v1::ObjectRef StoreBytes(const std::vector<std::byte>& bytes,
@@ -164,7 +177,7 @@ inline v1::MatrixResult TinyMatrix(int layer, int projection, const v1::ObjectRe
   result.set_rows(shape.rows);
   result.set_columns(shape.columns);
   result.set_rank(4);
-  result.set_bits_per_weight(2.5);
+  result.set_bits_per_weight(model::BitsPerWeight(TinyHeader(projection)));
   result.set_relative_error(0.01 * (layer + 1) + 0.001 * projection);
   result.set_seconds(1.5);
   return result;

@@ -1,0 +1,385 @@
+#include "coordinator/coordinator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "common/store/checkpoint_reader.h"
+#include "coordinator/error_details.h"
+#include "tests/coordinator/cluster_fixture.h"
+
+namespace caldera::coordinator {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+std::map<std::string, std::string> ReadOutput(const std::string& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    files[entry.path().filename().string()] = Must(base::ReadFile(entry.path().string()));
+  }
+  files.erase("run.json");
+  return files;
+}
+
+std::size_t ObjectsIn(const std::string& store) {
+  std::size_t count = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(store + "/objects/sha256")) {
+    if (entry.is_regular_file()) ++count;
+  }
+  return count;
+}
+
+TEST(Coordinator, OneWorkerTakesAJobToAVerifiedCheckpoint) {
+  Cluster cluster;
+  const v1::CompressionJob created = cluster.Create("a");
+  EXPECT_EQ(created.state(), v1::PENDING);
+  ScriptedWorker worker(&cluster, "w1");
+  worker.WorkAll();
+
+  const v1::CompressionJob job = cluster.Get("a");
+  ASSERT_EQ(job.state(), v1::SUCCEEDED) << job.error().message();
+  EXPECT_EQ(worker.committed(), 14);
+  EXPECT_EQ(job.progress().matrices_committed(), 14);
+  EXPECT_DOUBLE_EQ(job.progress().ratio(), 1);
+  const store::Checkpoint checkpoint = Must(store::OpenCheckpoint(cluster.path("out")));
+  EXPECT_EQ(checkpoint.manifest_sha256, job.result().manifest_sha256());
+  EXPECT_EQ(checkpoint.manifest.matrices.size(), 14U);
+  EXPECT_EQ(checkpoint.manifest.model.fingerprint, job.model().sha256());
+  EXPECT_TRUE(Must(store::VerifyCheckpoint(cluster.path("out"))).status().ok());
+  EXPECT_TRUE(base::Exists(cluster.path("out/run.json")));
+  EXPECT_TRUE(base::Exists(cluster.path("out/tokenizer.json")));
+}
+
+TEST(Coordinator, BitsPerWeightCountStoredBytesOverWeights) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker(&cluster, "w1").WorkAll();
+  std::uint64_t bytes = 0;
+  for (int p = 0; p < model::kProjectionCount; ++p) bytes += model::StoredBytes(TinyHeader(p));
+  const double weights = 512 + 256 + 1152;
+  EXPECT_DOUBLE_EQ(cluster.Get("a").result().bits_per_weight(),
+                   8.0 * static_cast<double>(bytes) / weights);
+}
+
+TEST(Coordinator, ThePublishedModelOpensWithItsQuantizationConfig) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker(&cluster, "w1").WorkAll();
+  const model::OpenedModel model = Must(model::OpenModel(cluster.path("out")));
+  EXPECT_EQ(model.quantization_method, "caldera");
+  EXPECT_EQ(model.config.hidden_size, 16);
+  const std::string norm = model::InputNormName(1);
+  const model::OpenedModel source = Must(model::OpenModel(cluster.path("model")));
+  EXPECT_EQ(Must(model.tensors->ReadAll(norm)), Must(source.tensors->ReadAll(norm)));
+}
+
+TEST(Coordinator, TheSameJobPublishesTheSameBytesWhateverHappensOnTheWay) {
+  Cluster quiet;
+  quiet.Create("quiet");
+  ScriptedWorker(&quiet, "w1").WorkAll();
+
+  Cluster rough;
+  rough.Create("rough");
+  ScriptedWorker first(&rough, "w1");
+  const v1::Lease lease = first.WorkUntilCompress();
+  Must(first.CommitMatrix(lease, 0).status());
+  Must(first.CommitMatrix(lease, 1).status());
+  rough.Restart();
+  ScriptedWorker second(&rough, "w1", "second");
+  second.WorkAll();
+
+  ASSERT_EQ(rough.Get("rough").state(), v1::SUCCEEDED) << rough.Get("rough").error().message();
+  EXPECT_EQ(second.committed(), 12);  // the two committed matrices stand
+  EXPECT_EQ(ReadOutput(rough.path("out")), ReadOutput(quiet.path("out")));
+}
+
+TEST(Coordinator, AWorkerThatKeepsHeartbeatingSurvivesARestartOfTheCoordinator) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  cluster.clock().Advance(absl::Seconds(80));
+  cluster.Restart();
+  cluster.Advance(absl::Minutes(4));  // longer than a lease, within the grace
+  EXPECT_EQ(Must(worker.Heartbeat(lease, 1)).directive(), v1::HeartbeatResponse::CONTINUE);
+  EXPECT_TRUE(worker.Work(lease).ok());
+}
+
+TEST(Coordinator, AnUnansweredRestartEndsTheLeaseAfterTheGrace) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  worker.Lease();
+  cluster.Restart();
+  cluster.Advance(absl::Minutes(5));
+  EXPECT_THAT(cluster.EventTypes("a"), Contains("lease.expired"));
+}
+
+TEST(Coordinator, AJobWhosePublishingWasInterruptedIsPublishedAfterTheRestart) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  worker.WorkAll();
+  // As if the process had died after the manifest, before the database heard of it.
+  {
+    absl::StatusOr<Database> database = Database::Open(cluster.path("state.sqlite"));
+    v1::CompressionJob job = cluster.Get("a");
+    job.set_state(v1::RUNNING);
+    job.clear_end_time();
+    job.clear_result();
+    const std::string body = job.SerializeAsString();
+    absl::StatusOr<Statement> update = database->Prepare("UPDATE jobs SET body = ?");
+    Must(update->Bind(Blob{body}).Run().status());
+    Must(
+        database->Execute("INSERT INTO hessians SELECT 'a', l.v, r.v, k.v, x'' FROM "
+                          "(SELECT 0 v UNION SELECT 1) l, (SELECT 0 v UNION SELECT 1) r, "
+                          "(SELECT 'attn_in' v UNION SELECT 'attn_out' UNION SELECT 'mlp_in' "
+                          "UNION SELECT 'mlp_down') k"));
+  }
+  const auto before = ReadOutput(cluster.path("out"));
+  cluster.Restart();
+  cluster.Drain();
+  EXPECT_EQ(cluster.Get("a").state(), v1::SUCCEEDED);
+  EXPECT_EQ(ReadOutput(cluster.path("out")), before);
+}
+
+TEST(Coordinator, AStaleAttemptChangesNothing) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker slow(&cluster, "slow");
+  const v1::Lease stale = slow.WorkUntilCompress();
+  cluster.Advance(absl::Minutes(2));
+  ScriptedWorker quick(&cluster, "quick");
+  v1::Lease fresh = quick.Lease();
+  while (fresh.task().task_id() != stale.task().task_id()) {
+    Must(quick.Work(fresh));
+    fresh = quick.Lease();
+  }
+  EXPECT_EQ(fresh.attempt(), stale.attempt() + 1);
+  EXPECT_EQ(ReasonOf(slow.CommitMatrix(stale, 0).status()), kReasonStaleLease);
+  EXPECT_EQ(ReasonOf(slow.Complete(stale)), kReasonStaleLease);
+  EXPECT_EQ(Must(slow.Heartbeat(stale, 1)).directive(), v1::HeartbeatResponse::CANCEL);
+  EXPECT_EQ(cluster.Get("a").progress().matrices_committed() % 7, 0);
+}
+
+TEST(Coordinator, ACompletionAfterExpiryButBeforeRedispatchIsAccepted) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.Lease();
+  Must(worker.CommitHessians(lease, 0));
+  Must(worker.CommitHessians(lease, 1));
+  cluster.Advance(absl::Hours(1));
+  EXPECT_THAT(cluster.EventTypes("a"), Contains("lease.expired"));
+  EXPECT_TRUE(worker.Complete(lease).ok());
+  EXPECT_TRUE(worker.Complete(lease).ok());  // and again
+  EXPECT_EQ(cluster.Get("a").progress().calibration_tasks_done(), 1);
+}
+
+TEST(Coordinator, AMatrixOfAnEarlierAttemptStands) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  EXPECT_FALSE(Must(worker.CommitMatrix(lease, 0, 1)).already_committed());
+  EXPECT_TRUE(Must(worker.CommitMatrix(lease, 0, 2)).already_committed());
+  EXPECT_EQ(cluster.Get("a").progress().matrices_committed(), 1);
+  const std::string receipt = Must(cluster.store().ReadKey("receipts/a/0-self_attn.q_proj.json"));
+  EXPECT_THAT(receipt, HasSubstr(base::Sha256Hex(MatrixObject(0, 0, 1))));
+}
+
+TEST(Coordinator, ANewIncarnationEndsTheOldLeaseAtOnce) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker old(&cluster, "w1", "one");
+  const v1::Lease lease = old.Lease();
+  ScriptedWorker fresh(&cluster, "w1", "two");
+  EXPECT_EQ(ReasonOf(old.Heartbeat(lease, 1).status()), kReasonStaleIncarnation);
+  EXPECT_EQ(ReasonOf(old.Complete(lease)), kReasonStaleLease);
+  EXPECT_EQ(fresh.Lease().attempt(), 2);
+}
+
+TEST(Coordinator, AWorkerWhoseAnswerWasLostGetsTheSameLeaseAgain) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  EXPECT_EQ(worker.Lease().lease_id(), worker.Lease().lease_id());
+}
+
+TEST(Coordinator, AnUnknownWorkerMustRegister) {
+  Cluster cluster;
+  v1::HeartbeatRequest request;
+  request.set_worker_id("nobody");
+  EXPECT_EQ(ReasonOf(cluster.coordinator().Heartbeat(request).status()), kReasonUnknownWorker);
+}
+
+TEST(Coordinator, AWaitingWorkerGetsTheLeaseWhenAJobComes) {
+  Cluster cluster;
+  ScriptedWorker worker(&cluster, "w1");
+  v1::AcquireLeaseRequest request;
+  request.set_worker_id("w1");
+  request.set_incarnation("first");
+  request.set_wait_seconds(20);
+  int answers = 0;
+  v1::AcquireLeaseResponse answer;
+  const auto done = [&](absl::StatusOr<v1::AcquireLeaseResponse> response) {
+    ++answers;
+    answer = Must(std::move(response));
+  };
+  cluster.coordinator().AcquireLease(request, done);
+  cluster.Advance(absl::Seconds(19));
+  EXPECT_EQ(answers, 0);
+  cluster.Create("a");
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(answer.lease().task().task_id(), "calibrate-0");
+}
+
+TEST(Coordinator, ALongPollEndsEmptyAfterItsTime) {
+  Cluster cluster;
+  ScriptedWorker worker(&cluster, "w1");
+  v1::AcquireLeaseRequest request;
+  request.set_worker_id("w1");
+  request.set_incarnation("first");
+  request.set_wait_seconds(3600);  // cut to 30
+  bool answered = false;
+  cluster.coordinator().AcquireLease(
+      request, [&](const auto& response) { answered = response.ok() && !response->has_lease(); });
+  cluster.Advance(absl::Seconds(29));
+  EXPECT_FALSE(answered);
+  cluster.Advance(absl::Seconds(1));
+  EXPECT_TRUE(answered);
+}
+
+TEST(Coordinator, AnErrorThatNoRetryMendsFailsTheJobNamingTheTask) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  Must(worker.Fail(worker.Lease(), base::DataLoss("NaN in model.layers.0.mlp.up_proj.weight")));
+  const v1::CompressionJob job = cluster.Get("a");
+  EXPECT_EQ(job.state(), v1::FAILED);
+  EXPECT_THAT(job.error().message(), HasSubstr("calibrate-0"));
+  EXPECT_THAT(job.error().message(), HasSubstr("mlp.up_proj"));
+  EXPECT_FALSE(base::Exists(cluster.path("out/manifest.json")));
+}
+
+TEST(Coordinator, AFailureIsRetriedAfterItsBackoffAndTwiceByOneWorkerAtMost) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker bad(&cluster, "bad");
+  ScriptedWorker good(&cluster, "good");
+  Must(bad.Fail(bad.Lease(), base::Unavailable("flaky")));
+  EXPECT_EQ(bad.Lease().task().task_id(), "calibrate-1");
+  cluster.Advance(absl::Seconds(30));
+  EXPECT_EQ(good.Lease().task().task_id(), "calibrate-0");
+}
+
+TEST(Coordinator, AUnitThatFailsEverywhereFailsTheJobWithTheLastError) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  for (int i = 0; i < 2; ++i) {
+    v1::Lease lease = worker.Lease();
+    ASSERT_EQ(lease.task().task_id(), "calibrate-0");
+    Must(worker.Fail(lease, base::Unavailable("broken {}", i)));
+    if (i == 0) cluster.Advance(absl::Seconds(30));
+  }
+  EXPECT_EQ(cluster.Get("a").state(), v1::FAILED);
+  EXPECT_THAT(cluster.Get("a").error().message(), HasSubstr("broken 1"));
+}
+
+TEST(Coordinator, ADrainingWorkerGivesItsUnitBackWithoutBlame) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  for (int i = 0; i < 10; ++i) {
+    const v1::Lease lease = worker.Lease();
+    EXPECT_EQ(lease.task().task_id(), "calibrate-0");
+    Must(worker.Fail(lease, base::Cancelled("draining")));
+  }
+  EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
+}
+
+TEST(Coordinator, ACancelledJobTellsItsWorkersAndTakesNothingMore) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  EXPECT_EQ(Must(cluster.coordinator().CancelJob("compressionJobs/a")).state(), v1::CANCELLED);
+  EXPECT_EQ(Must(worker.Heartbeat(lease, 1)).directive(), v1::HeartbeatResponse::CANCEL);
+  EXPECT_EQ(ReasonOf(worker.CommitMatrix(lease, 0).status()), kReasonStaleLease);
+  EXPECT_EQ(worker.Lease().lease_id(), "");
+  EXPECT_EQ(Must(cluster.coordinator().CancelJob("compressionJobs/a")).state(), v1::CANCELLED);
+}
+
+TEST(Coordinator, OnlyAnEndedJobIsDeletedAndItsObjectsGoWithIt) {
+  Cluster cluster;
+  cluster.Create("a");
+  EXPECT_EQ(ReasonOf(cluster.coordinator().DeleteJob("compressionJobs/a")), kReasonJobRunning);
+  ScriptedWorker(&cluster, "w1").WorkAll();
+  EXPECT_GT(ObjectsIn(cluster.path("store")), 0U);
+  Must(cluster.coordinator().DeleteJob("compressionJobs/a"));
+  EXPECT_EQ(ReasonOf(cluster.coordinator().GetJob("compressionJobs/a").status()),
+            kReasonJobNotFound);
+  EXPECT_EQ(ObjectsIn(cluster.path("store")), 0U);
+  EXPECT_TRUE(Must(store::VerifyCheckpoint(cluster.path("out"))).status().ok());
+}
+
+TEST(Coordinator, HessiansGoWhenTheCheckpointIsPublished) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker(&cluster, "w1").WorkAll();
+  EXPECT_EQ(ObjectsIn(cluster.path("store")), 14U + 3U);  // matrices and shards
+}
+
+TEST(Coordinator, AFullDiskWhileAShardIsMadeFailsTheJobByName) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
+  // A store whose staging cannot be written stands for a full disk.
+  Must(base::RemoveTree(cluster.path("store/staging")));
+  Must(base::WriteFile(cluster.path("store/staging"), ""));
+  EXPECT_FALSE(worker.Complete(lease).ok());
+  const v1::CompressionJob job = cluster.Get("a");
+  EXPECT_EQ(job.state(), v1::FAILED);
+  EXPECT_THAT(job.error().message(), HasSubstr("shard of layer 0"));
+  EXPECT_FALSE(base::Exists(cluster.path("out/manifest.json")));
+}
+
+TEST(Coordinator, AShardDamagedOnDiskIsNotPublished) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  worker.WorkUntilCompress();
+  const std::string embeddings = base::Sha256Hex(std::span<const std::byte>(EmbeddingsObject()));
+  // The embeddings come last in line here, so lease and finish the layers first.
+  v1::Lease lease = worker.Lease();
+  while (!lease.task().has_embeddings()) {
+    Must(worker.Work(lease));
+    lease = worker.Lease();
+  }
+  const v1::ObjectRef shard = StoreBytes(EmbeddingsObject(), &cluster.store());
+  ASSERT_EQ(shard.sha256(), embeddings);
+  const std::string path =
+      cluster.path("store/objects/sha256/" + embeddings.substr(0, 2) + "/" + embeddings);
+  std::string bytes = Must(base::ReadFile(path));
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  Must(base::ReplaceFile(path, bytes));
+  v1::CompleteLeaseRequest request;
+  request.set_lease_id(lease.lease_id());
+  request.set_attempt(lease.attempt());
+  *request.mutable_shard() = shard;
+  Must(cluster.coordinator().CompleteLease(request));
+  cluster.Drain();
+  EXPECT_EQ(cluster.Get("a").state(), v1::FAILED);
+  EXPECT_THAT(cluster.Get("a").error().message(), HasSubstr("model-00001-of-00003.safetensors"));
+  EXPECT_FALSE(base::Exists(cluster.path("out/manifest.json")));
+}
+
+}  // namespace
+}  // namespace caldera::coordinator
