@@ -3,22 +3,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
-#include <vector>
 
 #include "common/base/status.h"
 
 namespace caldera::base {
 namespace {
 
-// Moves a ManualClock for as long as someone waits on it.
+// Moves a ManualClock until the function has returned.
 template <typename Function>
-void RunWhileAdvancing(ManualClock& clock, int waits, Function function) {
-  std::thread thread(function);
-  for (int i = 0; i < waits; ++i) {
-    clock.AwaitWaiters(1);
+void RunWhileAdvancing(ManualClock& clock, Function function) {
+  std::atomic<bool> done = false;
+  std::thread thread([&] {
+    function();
+    done = true;
+  });
+  while (!done) {
     clock.Advance(absl::Hours(1));
-    while (clock.waiters() > 0) std::this_thread::yield();
+    std::this_thread::yield();
   }
   thread.join();
 }
@@ -58,7 +61,7 @@ TEST(Retry, TriesUntilItSucceeds) {
   ManualClock clock;
   int calls = 0;
   absl::Status status = Internal("not run");
-  RunWhileAdvancing(clock, 2, [&] {
+  RunWhileAdvancing(clock, [&] {
     status = Retry({}, clock, [&calls] {
       return ++calls < 3 ? Unavailable("call {}", calls) : absl::OkStatus();
     });
@@ -82,7 +85,7 @@ TEST(Retry, StopsAfterTheLastAttempt) {
   ManualClock clock;
   int calls = 0;
   absl::Status status;
-  RunWhileAdvancing(clock, 2, [&] {
+  RunWhileAdvancing(clock, [&] {
     status =
         Retry({.maximum_attempts = 3}, clock, [&calls] { return Unavailable("call {}", ++calls); });
   });

@@ -59,7 +59,11 @@ TEST(StatusConversion, DamagedDetailsCostOnlyThemselves) {
 }
 
 TEST(StatusConversion, UnknownCodesBecomeUnknown) {
-  EXPECT_TRUE(absl::IsUnknown(FromGrpc(grpc::Status(static_cast<grpc::StatusCode>(99), "x"))));
+  google::rpc::Status proto;
+  for (const int code : {-1, 17, 99}) {
+    proto.set_code(code);
+    EXPECT_TRUE(absl::IsUnknown(FromProto(proto))) << code;
+  }
 }
 
 TEST(StatusConversion, AProtoIsTheSameStatus) {
