@@ -3,6 +3,7 @@ import pathlib
 
 import check_budgets
 import check_docs
+import check_headers
 import check_layers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -19,6 +20,17 @@ def test_the_tree_keeps_its_budgets():
 
 def test_the_pages_name_files_that_exist():
     assert check_docs.check(ROOT) == []
+
+
+def test_every_header_is_included_first_by_its_source():
+    assert check_headers.check(ROOT) == []
+
+
+def test_a_header_that_is_not_included_first_is_found(tmp_path):
+    (tmp_path / 'worker').mkdir()
+    (tmp_path / 'worker/a.h').write_text('')
+    (tmp_path / 'worker/a.cc').write_text('#include <string>\n#include "worker/a.h"\n')
+    assert len(check_headers.check(tmp_path)) == 1
 
 
 def test_a_back_edge_is_found():
