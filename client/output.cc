@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "common/base/status.h"
 
@@ -117,6 +118,7 @@ void PrintObject(const Json& object, OutputFormat format) {
     fmt::print("{}\n", object.dump(2));
   } else if (format == OutputFormat::kJsonLines) {
     fmt::print("{}\n", object.dump());
+    std::fflush(stdout);  // whoever reads a pipe gets each line as it comes
   } else if (format == OutputFormat::kName) {
     fmt::print("{}\n", object.value("name", ""));
   } else {
