@@ -62,21 +62,21 @@ def scrape(port):
 
 
 def metric(text, name, **labels):
-    """Sum of the samples of `name` whose labels end in the given values."""
+    """Sum of the samples of `name` with these labels."""
     total = 0.0
     for line in text.splitlines():
         match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)(?: \d+)?", line)
         if match is None or match.group(1) != name:
             continue
         present = dict(re.findall(r'(\w+)="([^"]*)"', match.group(2) or ""))
-        if all(present.get(key, "").endswith(value) for key, value in labels.items()):
+        if all(present.get(key) == value for key, value in labels.items()):
             total += float(match.group(3))
     return total
 
 
 def calls(text, method, **labels):
     """Calls of a gRPC method that a coordinator's metrics count."""
-    return metric(text, "caldera_grpc_server_handled_total", method="/" + method, **labels)
+    return metric(text, "caldera_grpc_server_handled_total", method=method, **labels)
 
 
 def children_of(pid):
@@ -163,7 +163,7 @@ class Cluster:
 
     def wait(self, job):
         """The job, which must succeed."""
-        done = self.caldera("wait", job, "-o", "json", "--patience", 60)
+        done = self.caldera("wait", job, "-o", "json")
         assert done.returncode == 0, done.stderr + self.logs()
         return json.loads(done.stdout)
 
