@@ -194,13 +194,16 @@ def test_interrupting_watch_leaves_the_job(idle, job_flags):
 
 def test_interrupting_compress_stops_its_cluster_and_can_be_continued(job_flags, tmp_path):
     model, flags = job_flags
-    command = [clusters.BIN / "caldera", "compress", model, tmp_path / "out", *flags, "--threads", 1,
-               "--samples", 512]
+    command = [clusters.BIN / "caldera", "compress", model, tmp_path / "out", *flags, "--threads", 1]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, env=clusters.ENVIRONMENT)
-    children = clusters.wait_for(
-        lambda: [pid for pid, line in clusters.children_of(process.pid).items()
-                 if "caldera-worker" in line] and clusters.children_of(process.pid), "a worker")
+
+    def all_children():
+        assert process.poll() is None, process.communicate()
+        children = clusters.children_of(process.pid)
+        return "caldera-worker" in " ".join(children.values()) and children
+
+    children = clusters.wait_for(all_children, "a worker")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=clusters.PATIENCE)
     assert process.returncode == INTERRUPTED

@@ -10,9 +10,8 @@ import checkpoints
 import cluster as clusters
 
 LAYERS = 2
-SHAPE = dict(hidden_size=512, intermediate_size=1024, num_hidden_layers=LAYERS, num_attention_heads=8,
-             num_key_value_heads=8)
-JOB = ["--samples", 8, "--seq-len", 64, "--rank", 32]
+SHAPE = dict(hidden_size=256, intermediate_size=512, num_hidden_layers=LAYERS)
+JOB = ["--samples", 8, "--seq-len", 64, "--rank", 16]
 SHORT_LEASES = ["--lease-seconds", 3, "--heartbeat-seconds", 0.5, "--restart-grace-seconds", 4,
                 "--backoff-seconds", 0.2, "--max-failures", 20]
 
