@@ -97,10 +97,13 @@ absl::Status Process::Parts::Serve() {
   }
   rpc::Server::InterceptorFactories interceptors;
   interceptors.push_back(MakeMetricsInterceptor(&metrics));
+  rpc::ServerOptions listen = options.server;
+  listen.health_names = {v1::CompressionService::service_full_name(),
+                         v1::DispatchService::service_full_name(),
+                         v1::CheckpointService::service_full_name()};
   CALDERA_ASSIGN_OR_RETURN(
-      server,
-      rpc::Server::Start(options.server, {compression.get(), dispatch.get(), checkpoint.get()},
-                         std::move(interceptors)));
+      server, rpc::Server::Start(listen, {compression.get(), dispatch.get(), checkpoint.get()},
+                                 std::move(interceptors)));
   ticker = std::thread([this] { Tick(); });
   if (options.address_file.empty()) return absl::OkStatus();
   return base::ReplaceFile(options.address_file, server->address() + "\n");

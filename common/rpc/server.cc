@@ -62,6 +62,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   server->address_ =
       options.listen.substr(0, options.listen.rfind(':') + 1) + std::to_string(server->port_);
   server->SetServing("", ServingStatus::kServing);
+  for (const std::string& name : options.health_names) {
+    server->SetServing(name, ServingStatus::kServing);
+  }
   return server;
 }
 

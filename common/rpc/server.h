@@ -27,12 +27,14 @@ struct ServerOptions {
   Reflection reflection = Reflection::kOff;
   // Clients that ping more often than this are cut off.
   absl::Duration minimum_ping_interval = absl::Seconds(30);
+  // Full names ("caldera.v1.DispatchService") that the health service answers for, beside "".
+  std::vector<std::string> health_names = {};
 };
 
 class Server {
  public:
   // Starts serving `services` (not owned; they outlive the server). The health service
-  // (grpc.health.v1) answers for "" and for each service's full name, all serving at first.
+  // (grpc.health.v1) answers for "" and each of options.health_names, all serving at first.
   // `interceptors` see every call (metrics); may be empty.
   // Errors: FAILED_PRECONDITION for plaintext beyond loopback; UNAVAILABLE naming the address when
   // it cannot be bound.

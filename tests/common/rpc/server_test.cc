@@ -57,7 +57,7 @@ TEST(Server, RefusesPlaintextBeyondLoopbackUnlessAllowed) {
 
 TEST(Server, ReportsHealthPerService) {
   CheckpointTestServer service({});
-  const auto server = Server::Start({}, {&service}).value();
+  const auto server = Server::Start({.health_names = {kService}}, {&service}).value();
   const auto channel = MakeChannel(server->address(), {}).value();
   EXPECT_EQ(CheckHealth(channel, "", kTimeout).value(), ServingStatus::kServing);
   EXPECT_EQ(CheckHealth(channel, kService, kTimeout).value(), ServingStatus::kServing);
