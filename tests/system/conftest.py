@@ -13,12 +13,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 import cluster as clusters  # noqa: E402
-import tiny_models  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory):
     """{"calibration": path, "evaluation": path}: different texts of one language."""
+    import tiny_models  # brings torch, which not every test needs
+
     folder = tmp_path_factory.mktemp("texts")
     paths = {}
     for seed, name in enumerate(("calibration", "evaluation"), start=1):
@@ -30,6 +31,8 @@ def texts(tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory):
     """make_model(name, **changes) -> folder of a Hugging Face model; made once per set of changes."""
+    import tiny_models
+
     made = {}
 
     def make(name, **changes):
