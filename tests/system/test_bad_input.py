@@ -76,7 +76,7 @@ def test_wrong_shape(model, compress):
         tensors[WEIGHT] = tensors[WEIGHT].T.contiguous()
 
     edit_tensors(model, transpose)
-    assert_error(compress(), FAILED, "model.safetensors", WEIGHT, "shape")
+    assert_error(compress(), FAILED, str(model), WEIGHT, "shape")
 
 
 def test_missing_tensor(model, compress):
