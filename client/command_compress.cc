@@ -12,6 +12,7 @@
 
 #include "absl/time/clock.h"
 #include "client/context.h"
+#include "client/exit_code.h"
 #include "client/local_cluster.h"
 #include "client/progress.h"
 #include "client/spec_flags.h"
@@ -42,8 +43,7 @@ class Supervisor {
   }
   // Blocks Ctrl-C in this and all later threads; the supervisor takes it.
   static void BlockSignals() { pthread_sigmask(SIG_BLOCK, &Signals(), nullptr); }
-  bool interrupted() const { return interrupted_; }
-  // Why the cluster was stopped. Only after the wait has ended.
+  // Why the cluster is being stopped; OK while it is not.
   absl::Status status() const { return stopped_ ? status_ : absl::OkStatus(); }
 
  private:
@@ -60,18 +60,19 @@ class Supervisor {
   void Run() {
     while (!done_) {
       const timespec tick{0, 200'000'000};
-      interrupted_ = sigtimedwait(&Signals(), nullptr, &tick) > 0;
-      status_ = interrupted_ ? base::Cancelled("interrupted") : cluster_.Check();
+      const bool interrupted = sigtimedwait(&Signals(), nullptr, &tick) > 0;
+      status_ = interrupted
+                    ? Interrupted("interrupted; the same command goes on where this one stopped")
+                    : cluster_.Check();
       if (status_.ok()) continue;
-      cluster_.Stop();
       stopped_ = true;
+      cluster_.Stop();
       return;
     }
   }
 
   LocalCluster& cluster_;
   std::atomic<bool> done_{false};
-  std::atomic<bool> interrupted_{false};
   std::atomic<bool> stopped_{false};
   absl::Status status_;
   std::thread thread_;

@@ -148,7 +148,10 @@ absl::Status CompressionClient::WatchOnce(const std::string& name, std::int64_t&
     stream->Finish();
     return base::Cancelled("stopped watching {}", name);
   }
-  return rpc::FromGrpc(stream->Finish());
+  const absl::Status status = rpc::FromGrpc(stream->Finish());
+  // Not our doing: a coordinator that shuts down cancels its streams.
+  if (absl::IsCancelled(status)) return base::Unavailable("the stream of events was closed");
+  return status;
 }
 
 absl::StatusOr<v1::CompressionJob> CompressionClient::Watch(const std::string& job,

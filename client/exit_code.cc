@@ -1,8 +1,23 @@
 #include "client/exit_code.h"
 
+#include "absl/strings/cord.h"
+
 namespace caldera::client {
+namespace {
+
+constexpr char kInterruptedPayload[] = "caldera/interrupted";
+
+}  // namespace
+
+absl::Status Interrupted(const std::string& message) {
+  absl::Status status(absl::StatusCode::kCancelled, message);
+  status.SetPayload(kInterruptedPayload, absl::Cord("1"));
+  return status;
+}
+
 
 ExitCode ExitCodeOf(const absl::Status& status) {
+  if (status.GetPayload(kInterruptedPayload)) return ExitCode::kInterrupted;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return ExitCode::kOk;

@@ -2,6 +2,8 @@
 #ifndef CALDERA_CLIENT_EXIT_CODE_H_
 #define CALDERA_CLIENT_EXIT_CODE_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 
 namespace caldera::client {
@@ -19,7 +21,11 @@ enum class ExitCode {
   kInterrupted = 130  // Ctrl-C
 };
 
+// Status OK is kOk; Interrupted() is kInterrupted; the rest goes by code.
 ExitCode ExitCodeOf(const absl::Status& status);
+
+// CANCELLED by Ctrl-C or a signal of the user, with a message that says how to go on.
+absl::Status Interrupted(const std::string& message);
 
 }  // namespace caldera::client
 
