@@ -97,11 +97,6 @@ void ClusterCore::TouchWorker(const base::WorkerId& worker) {
   if (found != state_.workers.end()) found->second.last_seen = Now();
 }
 
-void ClusterCore::SetDraining(const base::WorkerId& worker) {
-  const auto found = state_.workers.find(worker.value());
-  if (found != state_.workers.end()) found->second.draining = true;
-}
-
 void ClusterCore::RenewInMemory(const TaskRecord& task) {
   for (TaskRecord& existing : state_.jobs[task.job.value()].tasks) {
     if (existing.id != task.id) continue;
@@ -191,8 +186,9 @@ const TaskRecord* HeldTask(const ClusterState& state, const base::WorkerId& work
 std::string WorkerState(const ClusterState& state, const WorkerRecord& worker,
                         const LeasePolicy& policy, absl::Time now) {
   if (!IsAlive(worker, policy, now)) return "lost";
-  if (worker.draining) return "draining";
-  return HeldTask(state, worker.id) != nullptr ? "busy" : "idle";
+  const TaskRecord* held = HeldTask(state, worker.id);
+  if (held == nullptr) return "idle";
+  return held->status.rfind("drain", 0) == 0 ? "draining" : "busy";
 }
 
 std::string StateName(v1::State state) {

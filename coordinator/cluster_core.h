@@ -74,7 +74,6 @@ class ClusterCore {
 
   // Changes that live in memory only: heartbeats.
   void TouchWorker(const base::WorkerId& worker);
-  void SetDraining(const base::WorkerId& worker);
   void RenewInMemory(const TaskRecord& task);
 
   // When the task became runnable, for the queue-wait metric; forgets it.
@@ -112,7 +111,7 @@ class ClusterCore {
   std::map<std::string, absl::Time> last_progress_;  // by job
 };
 
-// "idle", "busy", "draining", "lost".
+// "idle", "busy", "draining" (its last status begins with "drain"), "lost".
 std::string WorkerState(const ClusterState& state, const WorkerRecord& worker,
                         const LeasePolicy& policy, absl::Time now);
 // The task a worker holds, nullptr when none.

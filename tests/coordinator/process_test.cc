@@ -50,7 +50,6 @@ class CoordinatorProcess : public testing::Test {
   ProcessOptions Options() const {
     ProcessOptions options;
     options.state_dir = path("state");
-    options.metrics_listen = "127.0.0.1:0";
     options.address_file = path("address");
     options.server.listen = "127.0.0.1:0";
     options.core.invariants = InvariantChecks::kOn;
@@ -339,13 +338,6 @@ TEST_F(CoordinatorProcess, TheProbeLetsAWorkerRecogniseTheStore) {
   const auto store = Must(store::OpenStore(registered_.store_uri()));
   EXPECT_EQ(Must(store->ReadKey(registered_.probe_key())), registered_.probe_content());
   EXPECT_EQ(registered_.heartbeat_milliseconds(), 15000);
-}
-
-TEST_F(CoordinatorProcess, ServesTheMetricsOfItsCalls) {
-  Create("a");
-  Register("w1");
-  Acquire("w1", 0);
-  EXPECT_GT(process_->metrics_port(), 0);
 }
 
 class Files : public CoordinatorProcess {
