@@ -38,7 +38,7 @@ struct Column {
 void PrintList(const std::string& key, const std::vector<Json>& items,
                const std::vector<Column>& columns, OutputFormat format);
 
-// "1.2 GiB", "13 MiB", "312 B".
+// "1.2 GiB", "13.0 MiB", "312 B".
 std::string HumanBytes(double bytes);
 // "1 h 02 min", "3 min 20 s", "7 s"; "?" for a negative time.
 std::string HumanSeconds(double seconds);

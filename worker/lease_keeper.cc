@@ -26,24 +26,25 @@ LeaseKeeper::LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const
 
 LeaseKeeper::~LeaseKeeper() {
   {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(mutex_);
     done_ = true;
+    done_changed_.NotifyAll();
   }
   thread_.join();
 }
 
 void LeaseKeeper::SetStatus(const std::string& status) {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(mutex_);
   status_ = status;
 }
 
 absl::Status LeaseKeeper::StopReason() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(mutex_);
   return stop_reason_;
 }
 
 bool LeaseKeeper::draining() const {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(mutex_);
   return told_to_drain_ || drain_.requested();
 }
 
@@ -55,9 +56,10 @@ void LeaseKeeper::Run() {
       next_beat = absl::Now() + options_.interval;
     }
     CheckDrain();
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(mutex_);
     const absl::Time wake = std::min(next_beat, absl::Now() + kTick);
-    if (mutex_.AwaitWithDeadline(absl::Condition(&done_), wake)) return;
+    while (!done_ && absl::Now() < wake) done_changed_.WaitFor(mutex_, wake - absl::Now());
+    if (done_) return;
   }
 }
 
@@ -67,11 +69,11 @@ void LeaseKeeper::Beat() {
   request.set_attempt(attempt_);
   request.set_progress(progress_.load(std::memory_order_relaxed));
   {
-    absl::MutexLock lock(&mutex_);
+    base::MutexLock lock(mutex_);
     request.set_status(status_);
   }
   const auto response = client_.Heartbeat(std::move(request));
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(mutex_);
   if (!response.ok()) {
     if (absl::IsFailedPrecondition(response.status())) stop_reason_ = response.status();
     return;
@@ -83,7 +85,7 @@ void LeaseKeeper::Beat() {
 }
 
 void LeaseKeeper::CheckDrain() {
-  absl::MutexLock lock(&mutex_);
+  base::MutexLock lock(mutex_);
   if (!drain_.requested() && !told_to_drain_) return;
   if (drain_started_ == absl::InfiniteFuture()) drain_started_ = absl::Now();
   if (absl::Now() - drain_started_ > options_.drain_timeout && stop_reason_.ok()) {

@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "caldera/v1/dispatch.pb.h"
+#include "common/base/mutex.h"
 #include "worker/dispatch_client.h"
 
 namespace caldera::worker {
@@ -66,7 +66,8 @@ class LeaseKeeper {
   const Options options_;
   std::atomic<std::int64_t> progress_{1};
 
-  mutable absl::Mutex mutex_;
+  mutable base::Mutex mutex_;
+  base::ConditionVariable done_changed_;
   std::string status_ ABSL_GUARDED_BY(mutex_);
   absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
   absl::Time drain_started_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();

@@ -50,8 +50,8 @@ void ShareBytes(std::vector<std::byte>& value, dist::Communicator& communicator)
 
 void ShareString(std::string& value, dist::Communicator& communicator) {
   if (communicator.size() == 1) return;
-  std::vector<std::byte> bytes(value.size());
-  std::memcpy(bytes.data(), value.data(), value.size());
+  const auto view = std::as_bytes(std::span(value));
+  std::vector<std::byte> bytes(view.begin(), view.end());
   ShareBytes(bytes, communicator);
   value.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }

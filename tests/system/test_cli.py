@@ -194,7 +194,9 @@ def test_interrupting_watch_leaves_the_job(idle, job_flags):
 
 def test_interrupting_compress_stops_its_cluster_and_can_be_continued(job_flags, tmp_path):
     model, flags = job_flags
-    command = [clusters.BIN / "caldera", "compress", model, tmp_path / "out", *flags, "--threads", 1]
+    # Iterations enough that the job is still running when the signal comes.
+    command = [clusters.BIN / "caldera", "compress", model, tmp_path / "out", *flags, "--threads", 1,
+               "--iterations", 200]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, env=clusters.ENVIRONMENT)
 
