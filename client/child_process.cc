@@ -30,9 +30,15 @@ std::vector<std::string> Environment(const std::vector<std::string>& added) {
   return all;
 }
 
-// Runs in the child between fork and exec: only calls that are safe there. Reports errno of a failed exec.
+// Runs in the child between fork and exec: only calls that are safe there. Reports errno of a
+// failed exec.
 [[noreturn]] void Become(char** command, char** environment, int log, int report) {
   setpgid(0, 0);
+  // Our own mask and handlers are no business of the child's.
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int signal_number : {SIGINT, SIGTERM, SIGHUP}) signal(signal_number, SIG_DFL);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);

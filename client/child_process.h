@@ -17,13 +17,13 @@ namespace caldera::client {
 class ChildProcess {
  public:
   struct Options {
-    std::vector<std::string> command;       // program (a path, or found in PATH) and arguments
-    std::vector<std::string> environment;   // "NAME=value", added to ours
-    std::string log_file;                   // stdout and stderr are appended here
+    std::vector<std::string> command;      // program (a path, or found in PATH) and arguments
+    std::vector<std::string> environment;  // "NAME=value", added to ours
+    std::string log_file;                  // stdout and stderr are appended here
   };
 
-  // NOT_FOUND naming the program when it cannot be started. The child runs in a process group of its own
-  // (Ctrl-C does not reach it) and gets SIGTERM when this process dies.
+  // NOT_FOUND naming the program when it cannot be started. The child runs in a process group of
+  // its own (Ctrl-C does not reach it) and gets SIGTERM when this process dies.
   static absl::StatusOr<ChildProcess> Start(const Options& options);
   ChildProcess(ChildProcess&& other) noexcept
       : pid_(std::exchange(other.pid_, -1)), status_(other.status_) {}

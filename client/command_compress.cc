@@ -32,8 +32,8 @@ struct CompressFlags {
   bool keep_state = false;
 };
 
-// Watches over the cluster and over Ctrl-C while the main thread waits for events. Stopping the cluster is
-// what ends that wait.
+// Watches over the cluster and over Ctrl-C while the main thread waits for events. Stopping the
+// cluster is what ends that wait.
 class Supervisor {
  public:
   explicit Supervisor(LocalCluster& cluster) : cluster_(cluster), thread_([this] { Run(); }) {}
@@ -78,7 +78,8 @@ class Supervisor {
   std::thread thread_;
 };
 
-// State of an interrupted run of the same job is taken up again; anything else in its place is removed.
+// State of an interrupted run of the same job is taken up again; anything else in its place is
+// removed.
 absl::Status PrepareDirectory(const std::string& directory, const v1::JobSpec& spec) {
   const std::string mark = directory + "/job.sha256";
   const std::string digest = base::Sha256Hex(spec.SerializeAsString());

@@ -75,8 +75,7 @@ absl::StatusOr<Coded> Code(const linalg::MatrixF& weight, linalg::MatrixF hessia
   Coded coded;
   CALDERA_ASSIGN_OR_RETURN(coded.result, decompose::Decompose(weight.view(), partition, prepared,
                                                               OptionsOf(flags), serial));
-  CALDERA_ASSIGN_OR_RETURN(coded.object,
-                           model::EncodeMatrixObject("weight", coded.result.matrix));
+  CALDERA_ASSIGN_OR_RETURN(coded.object, model::EncodeMatrixObject("weight", coded.result.matrix));
   return coded;
 }
 

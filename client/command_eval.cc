@@ -19,7 +19,7 @@ struct EvalFlags {
   std::string model;
   std::string text;
   std::int64_t seq_len = 512;
-  std::int64_t max_tokens = 0;   // 0 = the whole text
+  std::int64_t max_tokens = 0;  // 0 = the whole text
   int threads = 0;
 };
 
@@ -68,9 +68,8 @@ void AddEval(CLI::App& app, Context& context, Action& action) {
   command.add_option("--seq-len", flags->seq_len, "tokens per window")->capture_default_str();
   command.add_option("--max-tokens", flags->max_tokens, "only the first tokens, 0 = all");
   command.add_option("--threads", flags->threads, "0 = all cores");
-  command.callback([flags, &context, &action] {
-    action = [flags, &context] { return Eval(*flags, context); };
-  });
+  command.callback(
+      [flags, &context, &action] { action = [flags, &context] { return Eval(*flags, context); }; });
 }
 
 }  // namespace caldera::client

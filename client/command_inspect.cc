@@ -1,4 +1,5 @@
-// caldera inspect OUT | verify OUT: what a published checkpoint says of itself, and whether it is whole.
+// caldera inspect OUT | verify OUT: what a published checkpoint says of itself, and whether it is
+// whole.
 #include <fmt/format.h>
 
 #include <memory>

@@ -1,4 +1,5 @@
-// caldera watch JOB | wait JOB: follow a job, or only wait for its end. Ctrl-C leaves the job running.
+// caldera watch JOB | wait JOB: follow a job, or only wait for its end. Ctrl-C leaves the job
+// running.
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -23,7 +24,8 @@ struct WatchFlags {
 // Only calls that are safe in a signal handler.
 void LeaveRunning(int) {
   constexpr char kMessage[] =
-      "\ncaldera: the job goes on; see it again with `caldera watch JOB`, end it with `caldera cancel JOB`\n";
+      "\ncaldera: the job goes on; see it again with `caldera watch JOB`, end it with `caldera "
+      "cancel JOB`\n";
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kMessage, sizeof(kMessage) - 1);
   _exit(static_cast<int>(ExitCode::kInterrupted));
 }
@@ -38,8 +40,7 @@ absl::Status Follow(const WatchFlags& flags, const Context& context,
   if (format != OutputFormat::kJsonLines) PrintObject(ToJson(job), format);
   if (job.state() == v1::CANCELLED) return base::Cancelled("{} was cancelled", job.name());
   if (job.state() == v1::SUCCEEDED) return absl::OkStatus();
-  return base::Internal("{} failed: {}", job.name(),
-                        base::MessageOf(rpc::FromProto(job.error())));
+  return base::Internal("{} failed: {}", job.name(), base::MessageOf(rpc::FromProto(job.error())));
 }
 
 absl::Status Watch(const WatchFlags& flags, const Context& context) {

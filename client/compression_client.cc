@@ -11,7 +11,7 @@
 namespace caldera::client {
 namespace {
 
-constexpr absl::Duration kCallTimeout = absl::Seconds(60);   // submitting tokenises the text
+constexpr absl::Duration kCallTimeout = absl::Seconds(60);  // submitting tokenises the text
 constexpr absl::Duration kPause = absl::Milliseconds(300);
 constexpr int kPageSize = 1000;
 
@@ -88,8 +88,7 @@ absl::Status CompressionClient::Delete(const std::string& job) {
       [&](auto* context) { return stub_->DeleteCompressionJob(context, request, &empty); });
 }
 
-absl::StatusOr<std::vector<v1::CompressionJob>> CompressionClient::List(
-    const std::string& filter) {
+absl::StatusOr<std::vector<v1::CompressionJob>> CompressionClient::List(const std::string& filter) {
   std::vector<v1::CompressionJob> jobs;
   v1::ListCompressionJobsRequest request;
   request.set_filter(filter);

@@ -1,4 +1,5 @@
-// The client's side of the public API: one method per call, absl errors, deadlines and retries inside.
+// The client's side of the public API: one method per call, absl errors, deadlines and retries
+// inside.
 //
 // Only UNAVAILABLE is retried (for `patience`). Thread rule: all methods from any thread.
 #ifndef CALDERA_CLIENT_COMPRESSION_CLIENT_H_
@@ -35,8 +36,8 @@ class CompressionClient {
   absl::StatusOr<std::vector<v1::Layer>> ListLayers(const std::string& job);
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
 
-  // Events after `after_sequence`, reconnecting where the stream breaks, until the job has ended (its last
-  // state is returned) or `on_event` answers false (CANCELLED).
+  // Events after `after_sequence`, reconnecting where the stream breaks, until the job has ended
+  // (its last state is returned) or `on_event` answers false (CANCELLED).
   using OnEvent = std::function<bool(const v1::JobEvent&)>;
   absl::StatusOr<v1::CompressionJob> Watch(const std::string& job, std::int64_t after_sequence,
                                            const OnEvent& on_event);

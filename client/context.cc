@@ -20,11 +20,11 @@ void AddConnectionFlags(CLI::App& command, Context& context) {
   command.add_option("--patience", flags.patience_seconds,
                      "seconds to go on trying while the coordinator is away");
   command.add_option("--tls-ca", flags.channel.tls.ca_file, "PEM file of the authority to trust");
-  command.add_option("--tls-cert", flags.channel.tls.certificate_file, "PEM file of our certificate");
+  command.add_option("--tls-cert", flags.channel.tls.certificate_file,
+                     "PEM file of our certificate");
   command.add_option("--tls-key", flags.channel.tls.key_file, "PEM file of our key");
   command.add_flag_callback(
-      "--insecure",
-      [&flags] { flags.channel.plaintext = rpc::PlaintextPolicy::kAnywhere; },
+      "--insecure", [&flags] { flags.channel.plaintext = rpc::PlaintextPolicy::kAnywhere; },
       "allow plaintext beyond loopback");
 }
 

@@ -3,7 +3,6 @@
 #define CALDERA_CLIENT_CONTEXT_H_
 
 #include <CLI/CLI.hpp>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,8 +34,8 @@ class Context {
   CommonFlags flags_;
 };
 
-// A command of the program: AddX registers the subcommand and its flags, and puts what it does into `run`
-// when it is the one that was given.
+// A command of the program: AddX registers the subcommand and its flags, and puts what it does into
+// `run` when it is the one that was given.
 using Action = std::function<absl::Status()>;
 
 // -o/--output, and the flags of a connection.
@@ -46,11 +45,12 @@ void AddConnectionFlags(CLI::App& command, Context& context);
 // Registration of each command (client/command_*.cc). `context` and `action` outlive the app.
 void AddCompress(CLI::App& app, Context& context, Action& action);
 void AddSubmit(CLI::App& app, Context& context, Action& action);
-void AddJobCommands(CLI::App& app, Context& context, Action& action);   // list get wait cancel delete workers
+void AddJobCommands(CLI::App& app, Context& context,
+                    Action& action);  // list get wait cancel delete workers
 void AddWatch(CLI::App& app, Context& context, Action& action);
 void AddHealth(CLI::App& app, Context& context, Action& action);
 void AddDownload(CLI::App& app, Context& context, Action& action);
-void AddInspect(CLI::App& app, Context& context, Action& action);       // inspect verify
+void AddInspect(CLI::App& app, Context& context, Action& action);  // inspect verify
 void AddEval(CLI::App& app, Context& context, Action& action);
 void AddDecompose(CLI::App& app, Context& context, Action& action);
 void AddExport(CLI::App& app, Context& context, Action& action);

@@ -15,7 +15,6 @@ absl::Status Interrupted(const std::string& message) {
   return status;
 }
 
-
 ExitCode ExitCodeOf(const absl::Status& status) {
   if (status.GetPayload(kInterruptedPayload)) return ExitCode::kInterrupted;
   switch (status.code()) {

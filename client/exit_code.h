@@ -10,11 +10,11 @@ namespace caldera::client {
 
 enum class ExitCode {
   kOk = 0,
-  kFailed = 1,        // the job failed, or anything not listed below
-  kUsage = 2,         // wrong flags or arguments
+  kFailed = 1,  // the job failed, or anything not listed below
+  kUsage = 2,   // wrong flags or arguments
   kNotFound = 3,
-  kAuth = 4,          // unauthenticated or not permitted
-  kUnavailable = 5,   // coordinator unreachable, or a timeout
+  kAuth = 4,         // unauthenticated or not permitted
+  kUnavailable = 5,  // coordinator unreachable, or a timeout
   kCancelled = 6,
   kConflict = 7,      // exists already, or the state does not allow it
   kIntegrity = 8,     // bytes that are not what they should be

@@ -96,14 +96,13 @@ absl::Status WriteShards(const model::TensorSource& source, const std::string& o
   const int count = static_cast<int>(shards.size());
   store::ShardIndex index;
   for (int i = 0; i < count; ++i) {
-    const std::string file =
-        count == 1 ? "model.safetensors" : store::ShardFileName(i + 1, count);
+    const std::string file = count == 1 ? "model.safetensors" : store::ShardFileName(i + 1, count);
     const auto& tensors = shards[static_cast<std::size_t>(i)];
     CALDERA_RETURN_IF_ERROR(WriteShard(source, tensors, options.dtype, output + "/" + file));
     for (const auto* tensor : tensors) {
       index.weight_map[tensor->name] = file;
-      index.total_size += static_cast<std::uint64_t>(tensor->elements() *
-                                                     model::BlockBytes(options.dtype));
+      index.total_size +=
+          static_cast<std::uint64_t>(tensor->elements() * model::BlockBytes(options.dtype));
     }
   }
   if (count == 1) return absl::OkStatus();

@@ -62,10 +62,15 @@ absl::Status LocalCluster::StartCoordinator() {
   const std::string address_file = options_.directory + "/address";
   CALDERA_RETURN_IF_ERROR(base::RemoveTree(address_file));
   ChildProcess::Options child;
-  child.command = {program,          "--listen",     "127.0.0.1:0",
-                   "--state-dir",    options_.directory + "/state",
-                   "--store",        "file://" + options_.directory + "/store",
-                   "--address-file", address_file};
+  child.command = {program,
+                   "--listen",
+                   "127.0.0.1:0",
+                   "--state-dir",
+                   options_.directory + "/state",
+                   "--store",
+                   "file://" + options_.directory + "/store",
+                   "--address-file",
+                   address_file};
   if (!options_.metrics_listen.empty()) {
     child.command.insert(child.command.end(), {"--metrics-listen", options_.metrics_listen});
   }
@@ -84,16 +89,16 @@ absl::Status LocalCluster::StartCoordinator() {
     }
     absl::SleepFor(absl::Milliseconds(20));
   }
-  return base::DeadlineExceeded("the coordinator did not tell its address: see {}",
-                                child.log_file);
+  return base::DeadlineExceeded("the coordinator did not tell its address: see {}", child.log_file);
 }
 
 absl::StatusOr<ChildProcess> LocalCluster::StartWorker(int index) const {
   CALDERA_ASSIGN_OR_RETURN(const std::string program, SiblingProgram("caldera-worker"));
   ChildProcess::Options child;
   if (options_.ranks > 1) {
-    child.command = {"mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none",
-                     "-n",     std::to_string(options_.ranks)};
+    child.command = {
+        "mpirun", "--allow-run-as-root",         "--oversubscribe", "--bind-to", "none",
+        "-n",     std::to_string(options_.ranks)};
   }
   const std::vector<std::string> worker = {
       program, "--coordinator", address_, "--worker-id", fmt::format("local-{}", index),

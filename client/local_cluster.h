@@ -1,7 +1,8 @@
-// The local cluster of `caldera compress`: a coordinator and workers as child processes on 127.0.0.1.
+// The local cluster of `caldera compress`: a coordinator and workers as child processes on
+// 127.0.0.1.
 //
-// The programs are those beside this one. They talk gRPC like any other cluster, over a free port and with
-// a private state directory. Thread rule: one thread.
+// The programs are those beside this one. They talk gRPC like any other cluster, over a free port
+// and with a private state directory. Thread rule: one thread.
 #ifndef CALDERA_CLIENT_LOCAL_CLUSTER_H_
 #define CALDERA_CLIENT_LOCAL_CLUSTER_H_
 
@@ -16,23 +17,23 @@
 namespace caldera::client {
 
 struct LocalClusterOptions {
-  std::string directory;        // state, store and logs; created
-  int workers = 1;              // processes or MPI jobs
-  int ranks = 1;                // per worker; above 1 each worker is an `mpirun -n ranks`
-  int threads = 0;              // per rank; 0 = all cores shared out over workers and ranks
-  std::string metrics_listen;   // of the coordinator, HOST:PORT; "" = none
+  std::string directory;       // state, store and logs; created
+  int workers = 1;             // processes or MPI jobs
+  int ranks = 1;               // per worker; above 1 each worker is an `mpirun -n ranks`
+  int threads = 0;             // per rank; 0 = all cores shared out over workers and ranks
+  std::string metrics_listen;  // of the coordinator, HOST:PORT; "" = none
 };
 
 class LocalCluster {
  public:
-  // Starts everything and waits until the coordinator has told its address. FAILED_PRECONDITION with the last
-  // lines of its log when a program ends at once.
+  // Starts everything and waits until the coordinator has told its address. FAILED_PRECONDITION
+  // with the last lines of its log when a program ends at once.
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(const LocalClusterOptions& options);
 
   const std::string& address() const { return address_; }
   std::string log_directory() const;
-  // OK while the coordinator and at least one worker live. A worker that died is started again, up to five
-  // times in all; after that INTERNAL tells how it ended.
+  // OK while the coordinator and at least one worker live. A worker that died is started again, up
+  // to five times in all; after that INTERNAL tells how it ended.
   absl::Status Check();
   // Workers first, then the coordinator.
   void Stop();

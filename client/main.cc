@@ -1,4 +1,5 @@
-// caldera: submits, watches and uses compressed models; `caldera compress` is the whole service on one machine.
+// caldera: submits, watches and uses compressed models; `caldera compress` is the whole service on
+// one machine.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -26,13 +26,14 @@ using Json = nlohmann::ordered_json;
 // Every field that is set or has a scalar default; unset messages are left out.
 Json ToJson(const google::protobuf::Message& message);
 
-// One object: JSON as it is, a table as "key  value" lines (nested values as compact JSON), names as the
-// "name" field.
+// One object: JSON as it is, a table as "key  value" lines (nested values as compact JSON), names
+// as the "name" field.
 void PrintObject(const Json& object, OutputFormat format);
 
-// A list: JSON {"KEY": [...]}, one line each for jsonl, names, or a table of `columns` (field, title).
+// A list: JSON {"KEY": [...]}, one line each for jsonl, names, or a table of `columns` (field,
+// title).
 struct Column {
-  std::string field;   // a JSON pointer such as "/progress/ratio", or a key
+  std::string field;  // a JSON pointer such as "/progress/ratio", or a key
   std::string title;
 };
 void PrintList(const std::string& key, const std::vector<Json>& items,

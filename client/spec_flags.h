@@ -3,7 +3,6 @@
 #define CALDERA_CLIENT_SPEC_FLAGS_H_
 
 #include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <string>
 
@@ -23,7 +22,7 @@ struct SpecFlags {
   std::int32_t q_bits = 2;
   std::int32_t rank = 64;
   std::int32_t factor_bits = 4;
-  std::int32_t l_bits = 0;   // 0 = factor_bits
+  std::int32_t l_bits = 0;  // 0 = factor_bits
   std::int32_t r_bits = 0;
   std::int32_t iterations = 0;
   std::int32_t embedding_bits = 8;
@@ -34,8 +33,8 @@ struct SpecFlags {
 // Adds MODEL, OUT and the flags; values land in `flags`, which outlives the app.
 void AddSpecFlags(CLI::App& command, SpecFlags& flags);
 
-// Relative paths become absolute file:// URIs. INVALID_ARGUMENT naming the flag for values that no job can
-// have; the coordinator checks the rest.
+// Relative paths become absolute file:// URIs. INVALID_ARGUMENT naming the flag for values that no
+// job can have; the coordinator checks the rest.
 absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags);
 
 }  // namespace caldera::client

@@ -21,8 +21,7 @@ absl::StatusOr<Windows> ShareWindows(TaskContext& context) {
   absl::Status status;
   std::vector<std::byte> packed;
   if (context.leader != nullptr) {
-    auto windows =
-        context.leader->inputs.RangeWindows(context.lease, task.range(), task.ranges());
+    auto windows = context.leader->inputs.RangeWindows(context.lease, task.range(), task.ranges());
     status = windows.status();
     if (windows.ok()) {
       for (const llama::Window& window : *windows) {
@@ -42,7 +41,8 @@ absl::StatusOr<Windows> ShareWindows(TaskContext& context) {
   return windows;
 }
 
-// Puts the ranks' tiles together on every rank: exact, because each value is zero on all ranks but one.
+// Puts the ranks' tiles together on every rank: exact, because each value is zero on all ranks but
+// one.
 void SumTiles(std::vector<float>& values, dist::Communicator& ranks) {
   if (ranks.size() == 1) return;
   constexpr std::size_t kPiece = std::size_t{1} << 20;

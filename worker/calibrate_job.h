@@ -7,8 +7,9 @@
 
 namespace caldera::worker {
 
-// Collective over the ranks of `context`. Each layer's partial Hessians are committed as soon as the layer
-// is done. Errors: of reading model and text, CANCELLED and FAILED_PRECONDITION of the lease keeper.
+// Collective over the ranks of `context`. Each layer's partial Hessians are committed as soon as
+// the layer is done. Errors: of reading model and text, CANCELLED and FAILED_PRECONDITION of the
+// lease keeper.
 absl::Status RunCalibrate(TaskContext& context);
 
 }  // namespace caldera::worker

@@ -182,8 +182,8 @@ std::vector<Unit> UnitsOf(const TaskContext& context, const model::ModelConfig& 
 absl::Status CheckDrain(TaskContext& context) {
   CALDERA_RETURN_IF_ERROR(StopReason(context));
   const bool draining = context.leader != nullptr && context.leader->keeper.draining();
-  const absl::Status mine = draining ? base::Cancelled("drained between two matrices")
-                                     : absl::OkStatus();
+  const absl::Status mine =
+      draining ? base::Cancelled("drained between two matrices") : absl::OkStatus();
   return AgreeOnStatus(mine, context.ranks);
 }
 

@@ -7,9 +7,9 @@
 
 namespace caldera::worker {
 
-// Collective over the ranks of `context`. Per Hessian: sum the partials, prepare once, then decompose each
-// matrix that shares it and commit it at once. A drain request ends the task between two matrices
-// (CANCELLED); what is committed stays. Fills context.rank_flops.
+// Collective over the ranks of `context`. Per Hessian: sum the partials, prepare once, then
+// decompose each matrix that shares it and commit it at once. A drain request ends the task between
+// two matrices (CANCELLED); what is committed stays. Fills context.rank_flops.
 absl::Status RunCompress(TaskContext& context);
 
 }  // namespace caldera::worker

@@ -53,9 +53,8 @@ absl::StatusOr<v1::RegisterResponse> DispatchClient::Register() {
   request.set_memory_bytes(identity_.memory_bytes);
   request.set_host(identity_.host);
   v1::RegisterResponse response;
-  CALDERA_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return stub_->Register(context, request, &response);
-  }));
+  CALDERA_RETURN_IF_ERROR(Retry(
+      [&](grpc::ClientContext* context) { return stub_->Register(context, request, &response); }));
   return response;
 }
 
@@ -67,8 +66,22 @@ absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Dura
   v1::AcquireLeaseResponse response;
   grpc::ClientContext context;
   SetDeadline(context, wait + kCallTimeout);
-  CALDERA_RETURN_IF_ERROR(rpc::FromGrpc(stub_->AcquireLease(&context, request, &response)));
+  {
+    const base::MutexLock lock(mutex_);
+    if (stopped_) return base::Cancelled("the worker is stopping");
+    polling_ = &context;
+  }
+  const absl::Status status = rpc::FromGrpc(stub_->AcquireLease(&context, request, &response));
+  const base::MutexLock lock(mutex_);
+  polling_ = nullptr;
+  if (!status.ok()) return status;
   return response;
+}
+
+void DispatchClient::Stop() {
+  const base::MutexLock lock(mutex_);
+  stopped_ = true;
+  if (polling_ != nullptr) polling_->TryCancel();
 }
 
 absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatRequest request) {
@@ -106,9 +119,8 @@ absl::Status DispatchClient::CompleteLease(const v1::CompleteLeaseRequest& reque
 
 absl::Status DispatchClient::FailLease(const v1::FailLeaseRequest& request) {
   v1::FailLeaseResponse response;
-  return Retry([&](grpc::ClientContext* context) {
-    return stub_->FailLease(context, request, &response);
-  });
+  return Retry(
+      [&](grpc::ClientContext* context) { return stub_->FailLease(context, request, &response); });
 }
 
 }  // namespace caldera::worker

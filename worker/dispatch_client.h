@@ -1,8 +1,8 @@
 // The worker's side of DispatchService: short unary calls with deadlines and retries.
 //
 // Only UNAVAILABLE and DEADLINE_EXCEEDED are retried, for as long as `patience` allows, so that a
-// coordinator may restart under a running decomposition. FAILED_PRECONDITION (a stale lease) and all
-// else come back at once. Thread rule: all methods are safe from several threads.
+// coordinator may restart under a running decomposition. FAILED_PRECONDITION (a stale lease) and
+// all else come back at once. Thread rule: all methods are safe from several threads.
 #ifndef CALDERA_WORKER_DISPATCH_CLIENT_H_
 #define CALDERA_WORKER_DISPATCH_CLIENT_H_
 
@@ -10,10 +10,12 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "caldera/v1/dispatch.grpc.pb.h"
+#include "common/base/mutex.h"
 
 namespace caldera::worker {
 
@@ -46,8 +48,9 @@ class DispatchClient {
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
   absl::Status FailLease(const v1::FailLeaseRequest& request);
 
-  // Ends retries: calls in their back-off return CANCELLED soon.
-  void Stop() { stopped_ = true; }
+  // Ends waiting: retries in their back-off and a long poll return CANCELLED soon. Other calls go
+  // on.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   template <typename Call>
@@ -57,6 +60,8 @@ class DispatchClient {
   WorkerIdentity identity_;
   absl::Duration patience_;
   std::atomic<bool> stopped_{false};
+  base::Mutex mutex_;
+  grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way
 };
 
 }  // namespace caldera::worker

@@ -21,7 +21,7 @@ constexpr std::int64_t kPieceBytes = std::int64_t{16} << 20;
 struct Part {
   model::SafetensorsDeclaration declaration;
   std::vector<std::byte> bytes;
-  std::string streamed_from;   // source tensor; empty: bytes
+  std::string streamed_from;  // source tensor; empty: bytes
 };
 
 template <typename T>
@@ -31,7 +31,8 @@ std::vector<std::byte> BytesOf(const std::vector<T>& values) {
 }
 
 std::int64_t RowsPerPiece(const model::TensorInfo& tensor) {
-  return std::max<std::int64_t>(1, kPieceBytes / 4 / std::max<std::int64_t>(1, tensor.row_elements()));
+  return std::max<std::int64_t>(1,
+                                kPieceBytes / 4 / std::max<std::int64_t>(1, tensor.row_elements()));
 }
 
 // Calls `take` with consecutive rows of a tensor in float32.
@@ -70,8 +71,8 @@ absl::Status AddCoded(const model::TensorSource& source, const model::TensorInfo
 enum class WideFloat { kKeep, kNarrow };
 absl::Status AddPlain(const model::TensorSource& source, const model::TensorInfo& tensor,
                       WideFloat wide, std::vector<Part>& parts) {
-  const bool narrow = wide == WideFloat::kNarrow && (tensor.dtype == model::Dtype::kF32 ||
-                                                     tensor.dtype == model::Dtype::kF64);
+  const bool narrow = wide == WideFloat::kNarrow &&
+                      (tensor.dtype == model::Dtype::kF32 || tensor.dtype == model::Dtype::kF64);
   if (model::IsBlockType(tensor.dtype) || narrow) {
     parts.push_back({{tensor.name, model::Dtype::kBF16, tensor.shape}, {}, tensor.name});
     return absl::OkStatus();
@@ -123,10 +124,9 @@ absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& lead
   }
   CALDERA_ASSIGN_OR_RETURN(const auto sink, leader.objects.Create());
   CALDERA_ASSIGN_OR_RETURN(
-      auto writer,
-      model::SafetensorsWriter::Start(
-          {{"format", "pt"}}, declarations,
-          [&sink](std::span<const std::byte> bytes) { return sink->Append(bytes); }));
+      auto writer, model::SafetensorsWriter::Start(
+                       {{"format", "pt"}}, declarations,
+                       [&sink](std::span<const std::byte> bytes) { return sink->Append(bytes); }));
   for (const model::TensorInfo& tensor : writer.order()) {
     const Part& part = *by_name.at(tensor.name);
     leader.keeper.Advance();

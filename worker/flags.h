@@ -1,4 +1,5 @@
-// The worker's flags: parsed once in main, a value afterwards. Precedence: flags, then CALDERA_* variables.
+// The worker's flags: parsed once in main, a value afterwards. Precedence: flags, then CALDERA_*
+// variables.
 #ifndef CALDERA_WORKER_FLAGS_H_
 #define CALDERA_WORKER_FLAGS_H_
 
@@ -15,9 +16,9 @@ struct Flags {
   std::string metrics_listen;         // "" = no exposer
   std::string store_access = "auto";  // "auto" or "stream"
   std::string log_level = "info";
-  int threads = 0;                    // per rank; 0 = all cores divided by ranks on this host
+  int threads = 0;  // per rank; 0 = all cores divided by ranks on this host
   double drain_timeout_seconds = 25;
-  double patience_seconds = 600;      // how long one call is retried while the coordinator is away
+  double patience_seconds = 600;  // how long one call is retried while the coordinator is away
   rpc::TlsFiles tls;
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };
@@ -25,7 +26,7 @@ struct Flags {
 // What parsing came to: go on, or leave with this exit code (help, version, usage error).
 struct ParsedFlags {
   Flags flags;
-  int exit_code = -1;   // -1 = go on
+  int exit_code = -1;  // -1 = go on
 };
 
 // Prints help, version and usage errors itself.

@@ -1,7 +1,7 @@
 // A partial Hessian as a store object: docs/formats/hessian.md.
 //
-// safetensors with one tensor `hessian` F32 [n (n + 1) / 2], the packed lower triangle of the sum of
-// x x^T, and metadata "format" = "caldera.hessian.v1", "size" = n, "tokens".
+// safetensors with one tensor `hessian` F32 [n (n + 1) / 2], the packed lower triangle of the sum
+// of x x^T, and metadata "format" = "caldera.hessian.v1", "size" = n, "tokens".
 #ifndef CALDERA_WORKER_HESSIAN_OBJECT_H_
 #define CALDERA_WORKER_HESSIAN_OBJECT_H_
 

@@ -39,7 +39,8 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lea
 
 }  // namespace
 
-JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach, CheckpointAccess access)
+JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach,
+                     CheckpointAccess access)
     : job_(std::move(job)), model_(std::move(model)), reach_(reach), access_(std::move(access)) {}
 
 absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& lease, Reach reach,

@@ -1,8 +1,8 @@
-// What rank 0 reads for a job: the model and the calibration text, opened once and kept while leases of
-// the same job keep coming.
+// What rank 0 reads for a job: the model and the calibration text, opened once and kept while
+// leases of the same job keep coming.
 //
-// Files are read straight from this host when the model's fingerprint is the one the coordinator saw,
-// otherwise through CheckpointService. Thread rule: one thread at a time.
+// Files are read straight from this host when the model's fingerprint is the one the coordinator
+// saw, otherwise through CheckpointService. Thread rule: one thread at a time.
 #ifndef CALDERA_WORKER_JOB_INPUTS_H_
 #define CALDERA_WORKER_JOB_INPUTS_H_
 
@@ -32,8 +32,9 @@ class JobInputs {
   bool Fits(const v1::Lease& lease) const;
   const model::OpenedModel& model() const { return model_; }
 
-  // The windows of calibration range `range` of `ranges`: a contiguous run of the drawn windows; runs
-  // differ by at most one window. Tokenises the text on first use. Errors of calibration_text.h.
+  // The windows of calibration range `range` of `ranges`: a contiguous run of the drawn windows;
+  // runs differ by at most one window. Tokenises the text on first use. Errors of
+  // calibration_text.h.
   absl::StatusOr<std::vector<std::vector<std::int32_t>>> RangeWindows(const v1::Lease& lease,
                                                                       int range, int ranges);
 

@@ -1,9 +1,9 @@
 // Keeps one lease alive while the main thread computes: a thread of its own that heartbeats.
 //
-// It knows three reasons to stop: the coordinator says CANCEL or that the lease is stale, the worker is
-// draining and its time is up, or the deadline passed unanswered (the work goes on then: a late
-// completion is still accepted if nobody else has the lease).
-// Thread rule: Advance, SetStatus and StopReason from any thread; construction and destruction from one.
+// It knows three reasons to stop: the coordinator says CANCEL or that the lease is stale, the
+// worker is draining and its time is up, or the deadline passed unanswered (the work goes on then:
+// a late completion is still accepted if nobody else has the lease). Thread rule: Advance,
+// SetStatus and StopReason from any thread; construction and destruction from one.
 #ifndef CALDERA_WORKER_LEASE_KEEPER_H_
 #define CALDERA_WORKER_LEASE_KEEPER_H_
 
@@ -33,8 +33,8 @@ class DrainSignal {
 class LeaseKeeper {
  public:
   struct Options {
-    absl::Duration interval;        // between heartbeats
-    absl::Duration drain_timeout;   // how long a matrix in flight may go on after a drain request
+    absl::Duration interval;       // between heartbeats
+    absl::Duration drain_timeout;  // how long a matrix in flight may go on after a drain request
   };
 
   // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper.
@@ -48,8 +48,8 @@ class LeaseKeeper {
   void Advance() { progress_.fetch_add(1, std::memory_order_relaxed); }
   void SetStatus(const std::string& status) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // OK while the task should go on; CANCELLED (coordinator said so, or drained) or FAILED_PRECONDITION
-  // (the lease is someone else's) afterwards.
+  // OK while the task should go on; CANCELLED (coordinator said so, or drained) or
+  // FAILED_PRECONDITION (the lease is someone else's) afterwards.
   absl::Status StopReason() const ABSL_LOCKS_EXCLUDED(mutex_);
   // No new matrix should be started.
   bool draining() const ABSL_LOCKS_EXCLUDED(mutex_);

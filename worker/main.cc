@@ -1,10 +1,11 @@
 // caldera-worker: one process, or one MPI job whose rank 0 speaks gRPC and whose ranks all compute.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
-#include <unistd.h>
 
 #include "absl/time/time.h"
 #include "common/base/build_info.h"
@@ -30,7 +31,8 @@ DrainSignal drain_signal;
 
 void OnDrainSignal(int) { drain_signal.Request(); }
 
-// SIGTERM and SIGINT end a plain worker; mpirun kills its ranks after a SIGTERM but forwards SIGUSR1.
+// SIGTERM and SIGINT end a plain worker; mpirun kills its ranks after a SIGTERM but forwards
+// SIGUSR1.
 void InstallSignals() {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, OnDrainSignal);
 }
@@ -61,8 +63,8 @@ std::string HostName() {
 WorkerIdentity IdentityOf(const Flags& flags, int ranks, int threads) {
   WorkerIdentity identity;
   identity.host = HostName();
-  identity.worker_id = flags.worker_id.empty() ? fmt::format("{}-{}", identity.host, getpid())
-                                               : flags.worker_id;
+  identity.worker_id =
+      flags.worker_id.empty() ? fmt::format("{}-{}", identity.host, getpid()) : flags.worker_id;
   identity.incarnation = base::NewUuid();
   identity.version = base::GetBuildInfo().version;
   identity.ranks = ranks;
@@ -84,11 +86,8 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
                         absl::Seconds(flags.patience_seconds));
   base::SystemClock clock;
   const auto metered = MakeMeteredCommunicator(ranks, metrics);
-  const LeaderParts parts{client,
-                          {v1::CheckpointService::NewStub(channel), &clock},
-                          *metered,
-                          drain_signal,
-                          log};
+  const LeaderParts parts{
+      client, {v1::CheckpointService::NewStub(channel), &clock}, *metered, drain_signal, log};
   LeaderOptions options;
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
   options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
@@ -101,8 +100,7 @@ int Run(const Flags& flags, dist::Communicator& ranks) {
   kernels::SetThreads(threads);
   base::LogOptions log_options;
   log_options.minimum = base::ParseLogLevel(flags.log_level).value_or(base::LogLevel::kInfo);
-  const base::Logger log =
-      base::Logger::ToStderr(log_options).With({{"rank", ranks.rank()}});
+  const base::Logger log = base::Logger::ToStderr(log_options).With({{"rank", ranks.rank()}});
   if (ranks.rank() != 0) {
     RunFollower(ranks, log);
     return 0;

@@ -40,17 +40,16 @@ class ProcessCollector final : public prometheus::Collectable {
   std::vector<prometheus::MetricFamily> Collect() const override {
     using Type = prometheus::MetricType;
     const base::ProcessInfo info = base::GetProcessInfo();
-    return {
-        Family("process_cpu_seconds_total", "User and system CPU time spent.", Type::Counter,
-               info.cpu_seconds),
-        Family("process_resident_memory_bytes", "Resident memory size.", Type::Gauge,
-               static_cast<double>(info.resident_bytes)),
-        Family("process_virtual_memory_bytes", "Virtual memory size.", Type::Gauge,
-               static_cast<double>(info.virtual_bytes)),
-        Family("process_open_fds", "Open file descriptors.", Type::Gauge,
-               static_cast<double>(info.open_files)),
-        Family("process_start_time_seconds", "Unix time at which the process started.",
-               Type::Gauge, info.start_time_seconds)};
+    return {Family("process_cpu_seconds_total", "User and system CPU time spent.", Type::Counter,
+                   info.cpu_seconds),
+            Family("process_resident_memory_bytes", "Resident memory size.", Type::Gauge,
+                   static_cast<double>(info.resident_bytes)),
+            Family("process_virtual_memory_bytes", "Virtual memory size.", Type::Gauge,
+                   static_cast<double>(info.virtual_bytes)),
+            Family("process_open_fds", "Open file descriptors.", Type::Gauge,
+                   static_cast<double>(info.open_files)),
+            Family("process_start_time_seconds", "Unix time at which the process started.",
+                   Type::Gauge, info.start_time_seconds)};
   }
 };
 
@@ -135,7 +134,7 @@ class MeteredCommunicator final : public dist::Communicator {
     Time("broadcast", [&] { inner_.Broadcast(bytes, root); });
   }
   void BroadcastWhenReady(std::vector<std::byte>& message, int root) override {
-    inner_.BroadcastWhenReady(message, root);   // idle time, not the cost of a collective
+    inner_.BroadcastWhenReady(message, root);  // idle time, not the cost of a collective
   }
   void AllReduceSum(std::span<double> values) override {
     Time("all_reduce_sum", [&] { inner_.AllReduceSum(values); });

@@ -20,7 +20,8 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // Serves /metrics at "HOST:PORT" until destruction. UNAVAILABLE naming the address when it cannot be bound.
+  // Serves /metrics at "HOST:PORT" until destruction. UNAVAILABLE naming the address when it cannot
+  // be bound.
   absl::Status Serve(const std::string& address);
   // Counts a finished lease: task_attempts_total, task_duration_seconds, flops_total.
   void Observe(const TaskOutcome& outcome);

@@ -1,7 +1,8 @@
 // How rank 0 reads and writes store objects: straight, or streamed through the coordinator.
 //
-// Two implementations: DirectObjectIo over a CheckpointStore this host reaches, StreamedObjectIo over
-// CheckpointService (1 MiB chunks with CRC32C, resumed where they broke). Thread rule: one thread at a time.
+// Two implementations: DirectObjectIo over a CheckpointStore this host reaches, StreamedObjectIo
+// over CheckpointService (1 MiB chunks with CRC32C, resumed where they broke). Thread rule: one
+// thread at a time.
 #ifndef CALDERA_WORKER_OBJECT_IO_H_
 #define CALDERA_WORKER_OBJECT_IO_H_
 
@@ -39,8 +40,8 @@ class ObjectIo {
   absl::StatusOr<v1::ObjectRef> Write(std::span<const std::byte> bytes);
 };
 
-// For one lease; `store` must outlive it. An object written through the second is held in memory until
-// Finish sends it.
+// For one lease; `store` must outlive it. An object written through the second is held in memory
+// until Finish sends it.
 std::unique_ptr<ObjectIo> MakeDirectObjectIo(store::CheckpointStore& store, const v1::Lease& lease);
 std::unique_ptr<ObjectIo> MakeStreamedObjectIo(
     std::shared_ptr<v1::CheckpointService::StubInterface> stub, const v1::Lease& lease,

@@ -1,4 +1,5 @@
-// What the ranks of one worker agree on before they go on: errors, and strings that only rank 0 has.
+// What the ranks of one worker agree on before they go on: errors, and strings that only rank 0
+// has.
 //
 // All functions are collectives: every rank calls them in the same order.
 #ifndef CALDERA_WORKER_RANK_GROUP_H_
@@ -13,8 +14,8 @@
 
 namespace caldera::worker {
 
-// OK when every rank's status is; otherwise the error of the lowest failing rank, on every rank, with
-// "rank N: " before the message when N > 0.
+// OK when every rank's status is; otherwise the error of the lowest failing rank, on every rank,
+// with "rank N: " before the message when N > 0.
 absl::Status AgreeOnStatus(const absl::Status& mine, dist::Communicator& communicator);
 
 // `value` of rank 0 replaces that of the others.

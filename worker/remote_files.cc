@@ -15,7 +15,9 @@ class RemoteSource final : public model::ByteSource {
  public:
   RemoteSource(CheckpointAccess access, v1::ReadRequest request, std::string name,
                std::uint64_t size)
-      : access_(std::move(access)), request_(std::move(request)), name_(std::move(name)),
+      : access_(std::move(access)),
+        request_(std::move(request)),
+        name_(std::move(name)),
         size_(size) {}
 
   const std::string& name() const override { return name_; }

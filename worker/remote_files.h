@@ -1,4 +1,5 @@
-// A job's files through the coordinator's CheckpointService: for workers that cannot reach the model.
+// A job's files through the coordinator's CheckpointService: for workers that cannot reach the
+// model.
 #ifndef CALDERA_WORKER_REMOTE_FILES_H_
 #define CALDERA_WORKER_REMOTE_FILES_H_
 
@@ -24,7 +25,8 @@ absl::StatusOr<std::unique_ptr<model::FileSet>> OpenRemoteModel(const Checkpoint
                                                                 const std::string& job);
 
 // The whole calibration text of `job`.
-absl::StatusOr<std::string> ReadRemoteCalibration(const CheckpointAccess& access, const std::string& job);
+absl::StatusOr<std::string> ReadRemoteCalibration(const CheckpointAccess& access,
+                                                  const std::string& job);
 
 }  // namespace caldera::worker
 

@@ -29,11 +29,11 @@ struct Leader {
 };
 
 struct TaskContext {
-  const v1::Lease& lease;        // the same on every rank
+  const v1::Lease& lease;  // the same on every rank
   dist::Communicator& ranks;
-  Leader* leader = nullptr;      // null on ranks other than 0
+  Leader* leader = nullptr;  // null on ranks other than 0
   base::Logger log;
-  std::vector<double> rank_flops;   // filled in by compress tasks, by rank
+  std::vector<double> rank_flops;  // filled in by compress tasks, by rank
 };
 
 // Collective: rank 0's reason to stop, on every rank; OK to go on.

@@ -1,7 +1,9 @@
 #include "worker/worker_loop.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@ namespace caldera::worker {
 namespace {
 
 constexpr absl::Duration kReconnectPause = absl::Milliseconds(500);
+constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
 
 std::string KindOf(const v1::Task& task) {
   if (task.has_calibrate()) return "calibrate";
@@ -49,15 +52,38 @@ std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterRes
   return *std::move(store);
 }
 
+// Ends the long poll when a drain is requested: signal handlers can do no more than set a flag.
+class DrainWatch {
+ public:
+  explicit DrainWatch(const LeaderParts& parts)
+      : thread_([this, &parts] {
+          while (!done_ && !parts.drain.requested()) absl::SleepFor(kDrainTick);
+          if (!done_) parts.client.Stop();
+        }) {}
+  ~DrainWatch() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
 class LeaderLoop {
  public:
   LeaderLoop(const LeaderParts& parts, const LeaderOptions& options)
       : parts_(parts), options_(options) {}
 
   absl::Status Run() {
+    const DrainWatch watch(parts_);
     CALDERA_RETURN_IF_ERROR(Register());
     while (!parts_.drain.requested()) {
       auto answer = parts_.client.AcquireLease(options_.poll);
+      if (parts_.drain.requested()) {
+        GiveBack(answer);
+        break;
+      }
       if (!answer.ok()) {
         CALDERA_RETURN_IF_ERROR(Reattach(answer.status()));
         continue;
@@ -82,8 +108,8 @@ class LeaderLoop {
     return absl::OkStatus();
   }
 
-  // After a failed AcquireLease: wait for a coordinator that is away, register again with one that has
-  // forgotten us, give up on anything else.
+  // After a failed AcquireLease: wait for a coordinator that is away, register again with one that
+  // has forgotten us, give up on anything else.
   absl::Status Reattach(const absl::Status& status) {
     if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
       absl::SleepFor(kReconnectPause);
@@ -93,11 +119,16 @@ class LeaderLoop {
     return status;
   }
 
+  // A lease that came too late to be served need not wait for its deadline.
+  void GiveBack(const absl::StatusOr<v1::AcquireLeaseResponse>& answer) {
+    if (!answer.ok() || !answer->has_lease()) return;
+    Report(answer->lease(), base::Cancelled("the worker is draining"), parts_.log);
+  }
+
   void Serve(const v1::Lease& lease) {
     const absl::Time started = absl::Now();
-    const base::Logger log = parts_.log.With({{"job", lease.job()},
-                                              {"task", lease.task().task_id()},
-                                              {"attempt", lease.attempt()}});
+    const base::Logger log = parts_.log.With(
+        {{"job", lease.job()}, {"task", lease.task().task_id()}, {"attempt", lease.attempt()}});
     log.Info("lease {}", lease.lease_id());
     TaskOutcome outcome;
     outcome.kind = KindOf(lease.task());
@@ -110,10 +141,9 @@ class LeaderLoop {
   absl::Status Work(const v1::Lease& lease, const base::Logger& log, TaskOutcome& outcome) {
     LeaseKeeper keeper(parts_.client, parts_.drain, lease, {heartbeat_, options_.drain_timeout});
     CALDERA_RETURN_IF_ERROR(OpenInputs(lease));
-    const auto objects = store_ != nullptr
-                             ? MakeDirectObjectIo(*store_, lease)
-                             : MakeStreamedObjectIo(parts_.checkpoint.stub, lease,
-                                                    *parts_.checkpoint.clock);
+    const auto objects = store_ != nullptr ? MakeDirectObjectIo(*store_, lease)
+                                           : MakeStreamedObjectIo(parts_.checkpoint.stub, lease,
+                                                                  *parts_.checkpoint.clock);
     Leader leader{*inputs_, *objects, parts_.client, keeper};
     v1::CompleteLeaseRequest done;
     if (lease.task().has_embeddings()) {
@@ -139,11 +169,11 @@ class LeaderLoop {
     return absl::OkStatus();
   }
 
-  // A lease that is someone else's, or that was taken from us, needs no word; anything else is reported.
+  // A lease that is someone else's, or that was taken from us, needs no word; anything else is
+  // reported.
   void Report(const v1::Lease& lease, const absl::Status& status, const base::Logger& log) {
     log.Warning("lease {} ended: {}", lease.lease_id(), status.ToString());
-    if (absl::IsFailedPrecondition(status) &&
-        rpc::GetErrorInfo(status).has_value()) {
+    if (absl::IsFailedPrecondition(status) && rpc::GetErrorInfo(status).has_value()) {
       return;
     }
     v1::FailLeaseRequest request;

@@ -25,14 +25,14 @@ struct TaskOutcome {
   std::string kind;
   absl::Status status;
   double seconds = 0;
-  double flops = 0;   // summed over ranks
+  double flops = 0;  // summed over ranks
 };
 
 struct LeaderOptions {
-  Reach reach = Reach::kDirect;                       // kStreamed never touches files of this host
+  Reach reach = Reach::kDirect;  // kStreamed never touches files of this host
   absl::Duration drain_timeout = absl::Seconds(25);
-  absl::Duration poll = absl::Seconds(20);            // long poll for a lease
-  std::function<void(const TaskOutcome&)> observe;    // may be empty
+  absl::Duration poll = absl::Seconds(20);          // long poll for a lease
+  std::function<void(const TaskOutcome&)> observe;  // may be empty
 };
 
 // Everything rank 0 works with; all outlive the loop.
@@ -44,8 +44,8 @@ struct LeaderParts {
   base::Logger log;
 };
 
-// Rank 0, on the thread that owns the communicator: until a drain request (OK) or an error that no retry
-// mends (registration refused). Tells the followers to leave before it returns.
+// Rank 0, on the thread that owns the communicator: until a drain request (OK) or an error that no
+// retry mends (registration refused). Tells the followers to leave before it returns.
 absl::Status RunLeader(const LeaderParts& parts, const LeaderOptions& options);
 
 // Every other rank: until the leader says so.
