@@ -29,7 +29,7 @@ absl::StatusOr<LogLevel> ParseLogLevel(const std::string& name);
 
 enum class LogFormat {
   kAuto,  // text when stderr is a terminal, else JSON
-  kJson,  // {"time":"2024-05-01T12:00:00.123456Z","level":"info","message":"..","job":"...","layer":3}
+  kJson,  // {"time":"2024-05-01T12:00:00.123456Z","level":"info","message":"..","job":"..."}
   kText,  // 12:00:00.123 info  message  job=... layer=3
 };
 
