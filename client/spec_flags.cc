@@ -17,6 +17,8 @@ std::string ToUri(const std::string& path) {
 }  // namespace
 
 void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
+  // A flag given again replaces the one before: scripts append to a common set.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.add_option("MODEL", flags.model, "Hugging Face directory or GGUF file")->required();
   command.add_option("OUT", flags.output, "directory of the compressed checkpoint")->required();
   command.add_option("--calibration", flags.calibration, "text (.txt, .jsonl or .ids)")->required();

@@ -1,6 +1,9 @@
 // caldera-worker: one process, or one MPI job whose rank 0 speaks gRPC and whose ranks all compute.
+#include <dlfcn.h>
+#include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -115,6 +118,17 @@ int Run(const Flags& flags, dist::Communicator& ranks) {
 
 }  // namespace
 }  // namespace caldera::worker
+
+// The metrics endpoint's HTTP server asks for stacks of 100 KiB. glibc takes thread-local storage out of
+// them, and OpenBLAS alone has 60 KiB of it: what is left overflows (docs/decisions/0004-thread-stacks.md). So
+// every thread with a stack of its own size gets at least this much.
+extern "C" int pthread_attr_setstacksize(pthread_attr_t* attributes, std::size_t size) noexcept {
+  constexpr std::size_t kSmallestStack = std::size_t{1} << 20;
+  using Function = int (*)(pthread_attr_t*, std::size_t);
+  static const auto next =
+      reinterpret_cast<Function>(dlsym(RTLD_NEXT, "pthread_attr_setstacksize"));
+  return next(attributes, std::max(size, kSmallestStack));
+}
 
 int main(int argc, char** argv) {
   const caldera::worker::ParsedFlags parsed = caldera::worker::ParseFlags(argc, argv);

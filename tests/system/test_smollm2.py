@@ -16,7 +16,6 @@ from test_logits import gguf_llama
 SMOLLM2 = os.environ.get("CALDERA_SMOLLM2", "")
 SEQ_LEN, MAX_TOKENS = 512, 4096
 
-pytestmark = pytest.mark.skipif(not SMOLLM2, reason="CALDERA_SMOLLM2 names no GGUF file")
 
 
 @pytest.fixture(scope="module")
