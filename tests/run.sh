@@ -22,7 +22,11 @@ for argument in "$@"; do
 done
 
 export OMP_WAIT_POLICY=passive
-[ "$install" = no ] || caldera_install deploy/packages.txt tests/packages.txt
+if [ "$install" = yes ]; then
+  caldera_install deploy/packages.txt tests/packages.txt
+  # Debian's npm only where there is none: Node from elsewhere conflicts with it.
+  command -v npm >/dev/null || caldera_install <(echo npm)
+fi
 build=$root/build/$preset
 caldera_build "$preset"
 
