@@ -136,11 +136,11 @@ def test_verify_accepts_the_checkpoint(two_bit):
 
 
 def test_four_bits_without_factors_keep_the_perplexity(compress, perplexity, original):
-    """With the few calibration tokens of a test; docs/status.md has the figure with 64 x 512."""
+    """Guards what stands (+14.7 % with the few tokens of a test). The goal, 8 %, is not met: docs/status.md."""
     output, summary = compress(4, 0)
     compressed = perplexity("4 bits, rank 0", output)
     print(f"4 bits, rank 0: {100 * (compressed / original - 1):+.2f} %")
-    assert compressed <= 1.20 * original
+    assert compressed <= 1.16 * original
     assert 4 <= summary["bits_per_weight"] < 4.05
 
 
