@@ -61,6 +61,7 @@ absl::Status CheckVectorSizes(const CompressedMatrix& matrix) {
   const CompressedMatrixHeader& h = matrix.header;
   CALDERA_RETURN_IF_ERROR(
       CheckSize("q_codes", matrix.q_codes.size(), h.padded_rows() / 8 * h.columns));
+  CALDERA_RETURN_IF_ERROR(CheckSize("q_scale", matrix.q_scale.size(), h.scale_count()));
   const std::int64_t l_values = h.padded_rows() * h.padded_rank();
   const std::int64_t r_values = h.padded_rank() * h.columns;
   CALDERA_RETURN_IF_ERROR(
@@ -114,7 +115,7 @@ absl::Status CheckSigns(const std::string& field, const std::vector<std::uint8_t
 }
 
 absl::Status CheckValues(const CompressedMatrix& matrix) {
-  CALDERA_RETURN_IF_ERROR(CheckScales("q_scale", {matrix.q_scale}));
+  CALDERA_RETURN_IF_ERROR(CheckScales("q_scale", matrix.q_scale));
   CALDERA_RETURN_IF_ERROR(CheckScales("l_scale", matrix.l_scale));
   CALDERA_RETURN_IF_ERROR(CheckScales("r_scale", matrix.r_scale));
   CALDERA_RETURN_IF_ERROR(CheckCodes("q_codes", matrix.q_codes, 8 * matrix.header.q_bits.value()));

@@ -1,7 +1,8 @@
 // One compressed linear layer at rest: docs/formats/checkpoint.md specifies every byte. This header
 // is the same contract in C++; numerics/decompose/linear_map turns it back into a matrix.
 //
-// In the rotated basis  W~ = q_scale * Q + L R  with Q from a lattice code; in the original basis
+// In the rotated basis  W~ = diag(s) Q + L R  with Q from a lattice code and s_i = q_scale[i / 64];
+// in the original basis
 //   W = D_out B_out W~ B_in D_in,   D = diag(+-1 signs), B = block-diagonal Sylvester-Hadamard
 // (natural order, orthonormal, symmetric, so B is its own inverse).
 #ifndef CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_H_
@@ -16,6 +17,9 @@
 #include "common/base/types.h"
 
 namespace caldera::model {
+
+// Rows that share one scale of Q.
+inline constexpr std::int64_t kScaleRows = 64;
 
 enum class CodebookKind { kE8P };
 // Which way a codeword of 8 values runs: down 8 rows of one column (the default), or along a row.
@@ -36,6 +40,7 @@ struct CompressedMatrixHeader {
 
   std::int64_t padded_rows() const { return (rows + 7) / 8 * 8; }  // m8
   std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }  // r8
+  std::int64_t scale_count() const { return (rows + kScaleRows - 1) / kScaleRows; }
   friend bool operator==(const CompressedMatrixHeader&, const CompressedMatrixHeader&) = default;
 };
 
@@ -45,11 +50,12 @@ struct CompressedMatrixHeader {
 //             8 bit: [m8][r8] int8 as uint32 low byte; 16 bit: [m8][r8] IEEE half bits
 //   r_codes   4 bit: [r8/8][n], one 32-bit code per 8 rank indices x 1 column;
 //             8 bit: [r8][n]; 16 bit: [r8][n]
+//   q_scale [scale_count()]: one for each 64 rows, the last group may be shorter
 //   l_scale, r_scale [rank]: L[:,k] = l_scale[k] * decoded, R[k,:] = r_scale[k] * decoded
 //   sign_in [n], sign_out [m]: 1 means -1, 0 means +1
 struct CompressedMatrix {
   CompressedMatrixHeader header;
-  float q_scale = 0;
+  std::vector<float> q_scale;
   std::vector<std::uint32_t> q_codes;
   std::vector<std::uint32_t> l_codes;
   std::vector<float> l_scale;

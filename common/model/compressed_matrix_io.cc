@@ -106,7 +106,7 @@ CodeBytes FactorBytes(base::Bits bits) {
 std::vector<std::byte> FieldBytes(const CompressedMatrix& matrix, const std::string& field) {
   if (field == "q_codes") return PackCodes(matrix.q_codes, QBytes(matrix.header.q_bits));
   if (field == "q_codes_residual") return PackCodes(matrix.q_codes, kResidualBytes);
-  if (field == "q_scale") return PackFloats({matrix.q_scale});
+  if (field == "q_scale") return PackFloats(matrix.q_scale);
   if (field == "l_codes") return PackCodes(matrix.l_codes, FactorBytes(matrix.header.l_bits));
   if (field == "l_scale") return PackFloats(matrix.l_scale);
   if (field == "r_codes") return PackCodes(matrix.r_codes, FactorBytes(matrix.header.r_bits));
@@ -123,7 +123,7 @@ absl::Status SetField(const std::string& field, const std::vector<std::byte>& by
   } else if (field == "q_codes_residual") {
     UnpackCodes(bytes, kResidualBytes, matrix.q_codes);
   } else if (field == "q_scale") {
-    matrix.q_scale = UnpackFloats(bytes).front();
+    matrix.q_scale = UnpackFloats(bytes);
   } else if (field == "l_codes") {
     UnpackCodes(bytes, FactorBytes(header.l_bits), matrix.l_codes);
   } else if (field == "l_scale") {
@@ -252,7 +252,7 @@ std::vector<SafetensorsDeclaration> MatrixTensors(const CompressedMatrixHeader& 
   if (header.q_bits.value() == 3) {
     tensors.push_back({p + "q_codes_residual", Dtype::kU8, {code_rows, header.columns}});
   }
-  tensors.push_back({p + "q_scale", Dtype::kF32, {1}});
+  tensors.push_back({p + "q_scale", Dtype::kF32, {header.scale_count()}});
   if (header.rank > 0) DeclareFactors(header, p, tensors);
   tensors.push_back({p + "sign_in", Dtype::kU8, {PackedBytes(header.columns)}});
   tensors.push_back({p + "sign_out", Dtype::kU8, {PackedBytes(header.rows)}});

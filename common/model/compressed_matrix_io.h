@@ -3,7 +3,7 @@
 // For the matrix P (for example "model.layers.0.self_attn.q_proj"), m8 and r8 rounded up to 8:
 //   P.q_codes     U16 [m8/8, n] (2 and 3 bits) or U32 [m8/8, n] (4 bits)
 //   P.q_codes_residual   U8 [m8/8, n]   3 bits only: bits 16-23 of the codes
-//   P.q_scale     F32 [1]
+//   P.q_scale     F32 [ceil(m / 64)]
 //   P.l_codes     U32 [m8/8, r8] (4 bits), I8 [m8, r8] (8), F16 [m8, r8] (16)
 //   P.r_codes     U32 [r8/8, n]  (4 bits), I8 [r8, n]  (8), F16 [r8, n]  (16)
 //   P.l_scale, P.r_scale   F32 [r]

@@ -6,7 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "numerics/dist/tall_matrix.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/parallel_blas.h"
 
@@ -52,11 +51,16 @@ linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b) {
   return difference;
 }
 
-double RootMeanSquare(Context& context, linalg::ConstViewF local) {
-  const double count =
-      static_cast<double>(context.partition.rows()) * static_cast<double>(local.columns);
-  if (count == 0) return 0;
-  return std::sqrt(dist::Dot(local, local, context.partition, context.communicator) / count);
+double RootMeanSquare(linalg::ConstViewF a) {
+  if (a.empty()) return 0;
+  double sum = 0;
+  for (std::int64_t i = 0; i < a.rows; ++i) {
+    for (std::int64_t j = 0; j < a.columns; ++j) {
+      const auto value = static_cast<double>(a.row(i)[j]);
+      sum += value * value;
+    }
+  }
+  return std::sqrt(sum / (static_cast<double>(a.rows) * static_cast<double>(a.columns)));
 }
 
 }  // namespace caldera::decompose

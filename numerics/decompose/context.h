@@ -32,8 +32,8 @@ linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::Oper
 // A - B, element-wise.
 linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b);
 
-// Root mean square over all rows of a row-distributed matrix; 0 when it is empty. Collective.
-double RootMeanSquare(Context& context, linalg::ConstViewF local);
+// Root mean square of all elements, summed in float64 in row order; 0 when there are none.
+double RootMeanSquare(linalg::ConstViewF a);
 
 }  // namespace caldera::decompose
 

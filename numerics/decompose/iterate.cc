@@ -32,7 +32,7 @@ void Append(const std::vector<T>& from, std::vector<T>& to) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-// q_scale times the codewords of the local rows.
+// The codewords of the local rows times their scales.
 linalg::MatrixF DecodeQ(Context& context, const Iterate& iterate, const lattice::Codebook& codebook,
                         std::int64_t columns) {
   linalg::MatrixF rows(context.local_rows(), columns);
@@ -42,9 +42,10 @@ linalg::MatrixF DecodeQ(Context& context, const Iterate& iterate, const lattice:
     codebook.Decode(iterate.q_codes.data() + v * columns, count, words.data(), count);
     const std::int64_t first = v * lattice::kCodeDimension;
     const std::int64_t present = std::min(words.rows(), rows.rows() - first);
+    const float scale = iterate.q_scales[static_cast<std::size_t>(first / model::kScaleRows)];
     for (std::int64_t i = 0; i < present; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) {
-        rows.row(first + i)[j] = iterate.q_scale * words.row(i)[j];
+        rows.row(first + i)[j] = scale * words.row(i)[j];
       }
     }
   });
@@ -66,20 +67,22 @@ absl::Status AddLowRank(Context& context, const Iterate& iterate,
   return absl::OkStatus();
 }
 
-std::vector<std::uint32_t> GatherCodes(Context& context, const std::vector<std::uint32_t>& local) {
+// The ranks' values one after another on rank 0, nothing elsewhere.
+template <typename T>
+std::vector<T> GatherOnRoot(Context& context, const std::vector<T>& local) {
   const std::vector<std::byte> bytes =
       context.communicator.Gather(std::as_bytes(std::span(local)), 0);
-  std::vector<std::uint32_t> codes(bytes.size() / sizeof(std::uint32_t));
-  if (!bytes.empty()) std::memcpy(codes.data(), bytes.data(), bytes.size());
-  return codes;
+  std::vector<T> values(bytes.size() / sizeof(T));
+  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
 }
 
 }  // namespace
 
-Iterate MakeIterate(float q_scale, std::vector<std::uint32_t> q_codes,
+Iterate MakeIterate(std::vector<float> q_scales, std::vector<std::uint32_t> q_codes,
                     const std::vector<const LowRank*>& parts,
                     const model::CompressedMatrixHeader& header) {
-  Iterate iterate{q_scale, std::move(q_codes), {}, {}};
+  Iterate iterate{std::move(q_scales), std::move(q_codes), {}, {}};
   std::int64_t column = 0;
   for (const LowRank* part : parts) {
     const std::int64_t width = LanesOf(part->rank());
@@ -125,10 +128,11 @@ model::CompressedMatrix GatherMatrix(Context& context, const Iterate& iterate,
                                      const Objective::Decoding& decoding, float unit) {
   model::CompressedMatrix matrix;
   matrix.header = decoding.header;
-  matrix.q_scale = iterate.q_scale * unit;
-  matrix.q_codes = GatherCodes(context, iterate.q_codes);
-  matrix.l_codes = GatherCodes(context, iterate.l.codes);
+  matrix.q_scale = GatherOnRoot(context, iterate.q_scales);
+  matrix.q_codes = GatherOnRoot(context, iterate.q_codes);
+  matrix.l_codes = GatherOnRoot(context, iterate.l.codes);
   if (context.communicator.rank() != 0) return {};
+  for (float& scale : matrix.q_scale) scale *= unit;
   matrix.l_scale = iterate.l.scales;
   for (float& scale : matrix.l_scale) scale *= unit;
   matrix.r_codes = iterate.r.codes;

@@ -19,7 +19,7 @@ namespace caldera::decompose {
 // What is stored: codes and scales only. Every rank holds the codes of its rows of Q and L, and all
 // of R.
 struct Iterate {
-  float q_scale = 0;
+  std::vector<float> q_scales;         // one for each 64 local rows (model::kScaleRows)
   std::vector<std::uint32_t> q_codes;  // [ceil(local rows / 8)][n]
   Factor l;                            // the parts side by side along the rank; `decoded` unused
   Factor r;
@@ -27,7 +27,7 @@ struct Iterate {
 
 // Puts parts side by side along the rank; each rank but the last is a multiple of 8. Either bits
 // are those of the parts.
-Iterate MakeIterate(float q_scale, std::vector<std::uint32_t> q_codes,
+Iterate MakeIterate(std::vector<float> q_scales, std::vector<std::uint32_t> q_codes,
                     const std::vector<const LowRank*>& parts,
                     const model::CompressedMatrixHeader& header);
 

@@ -76,9 +76,11 @@ class BlockDecoder {
       const std::int64_t code_row = (first + row) / lattice::kCodeDimension;
       codebook_.Decode(matrix_.q_codes.data() + code_row * out.columns(), columns, out.row(row),
                        columns);
+      const float scale =
+          matrix_.q_scale[static_cast<std::size_t>((first + row) / model::kScaleRows)];
+      const std::int64_t count = lattice::kCodeDimension * out.columns();
+      for (std::int64_t i = 0; i < count; ++i) out.row(row)[i] *= scale;
     }
-    const std::int64_t count = out.rows() * out.columns();
-    for (std::int64_t i = 0; i < count; ++i) out.data()[i] *= matrix_.q_scale;
   }
 
   absl::Status AddLowRank(std::int64_t first, linalg::ViewF out) const {

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "numerics/decompose/downdate.h"
 #include "numerics/decompose/ldlq.h"
+#include "numerics/kernels/parallel.h"
 #include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::decompose {
@@ -164,11 +165,20 @@ class Recipe {
     return options;
   }
 
-  // The grid of Q for this target: one scale for the whole matrix.
+  // The grid of Q for this target: one scale for each group of 64 rows. Groups do not cross ranks,
+  // whose blocks of rows are multiples of 64.
   absl::Status SetGrid(linalg::ConstViewF target) {
-    q_scale_ = static_cast<float>(RootMeanSquare(context_, target) /
-                                  static_cast<double>(problem_.codebook.input_rms()));
-    scales_.assign(static_cast<std::size_t>(target.rows), q_scale_);
+    const std::int64_t groups = (target.rows + model::kScaleRows - 1) / model::kScaleRows;
+    q_scales_.resize(static_cast<std::size_t>(groups));
+    scales_.resize(static_cast<std::size_t>(target.rows));
+    kernels::ParallelFor(groups, [&](std::int64_t group) {
+      const std::int64_t first = group * model::kScaleRows;
+      const std::int64_t rows = std::min(model::kScaleRows, target.rows - first);
+      const double rms = RootMeanSquare(target.Rows(first, rows));
+      const auto scale = static_cast<float>(rms / problem_.codebook.input_rms());
+      q_scales_[static_cast<std::size_t>(group)] = scale;
+      std::fill_n(scales_.begin() + first, rows, scale);
+    });
     return best_.CheckStop();
   }
 
@@ -191,14 +201,14 @@ class Recipe {
   }
 
   absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
-    return best_.Offer(MakeIterate(q_scale_, q.codes, parts, problem_.header));
+    return best_.Offer(MakeIterate(q_scales_, q.codes, parts, problem_.header));
   }
 
   Context& context_;
   const Problem& problem_;
   BestIterate& best_;
-  float q_scale_ = 0;
-  std::vector<float> scales_;  // q_scale_ for each local row
+  std::vector<float> q_scales_;  // for each group of local rows
+  std::vector<float> scales_;    // for each local row
 };
 
 }  // namespace

@@ -27,6 +27,25 @@ HWY_INLINE Vector8 PatternVector(VI word) {
            PatternComponent<6>(word), PatternComponent<7>(word)}};
 }
 
+// Codes and codewords of y, given each lane's shift and the pattern chosen for it.
+HWY_INLINE VI CodeOfChoice(const Vector8& y, MF is_plus, const Choice& choice, Vector8& decoded) {
+  const VF shift = hn::IfThenElse(is_plus, F(0.25F), F(-0.25F));
+  Vector8 x;
+  VF a[8];
+  for (int i = 0; i < 8; ++i) {
+    x.v[i] = hn::Sub(y.v[i], shift);
+    a[i] = hn::Abs(x.v[i]);
+  }
+  const VI number = PatternNumber(a, choice);
+  const VI word = hn::GatherIndex(DI(), GetE8pTable().patterns.data(), number);
+  decoded = PatternVector(word);
+  const VI odd = hn::Xor(NegativeParity(x.v), hn::ShiftRight<16>(word));
+  const VI signs = ApplySigns(x, hn::Ne(odd, I(0)), decoded);
+  for (int i = 0; i < 8; ++i) decoded.v[i] = hn::Add(decoded.v[i], shift);
+  const VI free_signs = hn::ShiftLeft<8>(hn::And(signs, I(0x7F)));
+  return hn::Or(hn::Or(number, free_signs), BitWhere(IntMask(is_plus), 1 << 15));
+}
+
 // Codes of y; `decoded` becomes the codewords. One copy per instruction set: inlining it at every
 // stage multiplies the time to compile and gains nothing.
 HWY_NOINLINE VI EncodeE8p(const Vector8& y, Vector8& decoded) {
@@ -37,21 +56,14 @@ HWY_NOINLINE VI EncodeE8p(const Vector8& y, Vector8& decoded) {
   VF sum = y.v[0];
   for (int i = 1; i < 8; ++i) sum = hn::Add(sum, y.v[i]);
   const MF is_plus = hn::Gt(hn::Add(plus_score, sum), minus_score);
-  const VF shift = hn::IfThenElse(is_plus, F(0.25F), F(-0.25F));
-  Vector8 x;
-  VF a[8];
-  for (int i = 0; i < 8; ++i) {
-    x.v[i] = hn::Sub(y.v[i], shift);
-    a[i] = hn::Abs(x.v[i]);
-  }
-  const VI number = PatternNumber(a, Blend(is_plus, plus, minus));
-  const VI word = hn::GatherIndex(DI(), GetE8pTable().patterns.data(), number);
-  decoded = PatternVector(word);
-  const VI odd = hn::Xor(NegativeParity(x.v), hn::ShiftRight<16>(word));
-  const VI signs = ApplySigns(x, hn::Ne(odd, I(0)), decoded);
-  for (int i = 0; i < 8; ++i) decoded.v[i] = hn::Add(decoded.v[i], shift);
-  const VI free_signs = hn::ShiftLeft<8>(hn::And(signs, I(0x7F)));
-  return hn::Or(hn::Or(number, free_signs), BitWhere(IntMask(is_plus), 1 << 15));
+  return CodeOfChoice(y, is_plus, Blend(is_plus, plus, minus), decoded);
+}
+
+// The nearest codewords of one shift.
+HWY_NOINLINE VI EncodeE8pForShift(const Vector8& y, float shift, Vector8& decoded) {
+  VF score;
+  const Choice choice = ChooseForShift(y, shift, score);
+  return CodeOfChoice(y, hn::Gt(F(shift), F(0)), choice, decoded);
 }
 
 HWY_INLINE Vector8 DecodeE8p(VI code) {
@@ -93,26 +105,51 @@ HWY_INLINE Vector8 DecodeRegister(VI code) {
   return out;
 }
 
-// Codes of one register of vectors; x becomes the codewords.
+// The second stage on what the first left of x; `decoded` becomes the sums, the result both codes.
+template <E8pResidual kResidual>
+HWY_INLINE VI AddSecondStage(const Vector8& x, VI first, Vector8& decoded) {
+  VI second;
+  if constexpr (kResidual == E8pResidual::kBall) {
+    second = EncodeBallCode(ScaledDifference(x, decoded, kE8pBallResidualScale));
+    AddScaled(DecodeBall(second), 1.0F / kE8pBallResidualScale, decoded);
+  } else {
+    Vector8 residual;
+    second = EncodeE8p(ScaledDifference(x, decoded, kE8pE8pResidualScale), residual);
+    AddScaled(residual, 1.0F / kE8pE8pResidualScale, decoded);
+  }
+  return hn::Or(first, hn::ShiftLeft<16>(second));
+}
+
+HWY_INLINE VF SquaredDistance(const Vector8& x, const Vector8& y) {
+  VF sum = hn::Zero(DF());
+  for (int i = 0; i < 8; ++i) {
+    const VF difference = hn::Sub(x.v[i], y.v[i]);
+    sum = hn::Add(sum, hn::Mul(difference, difference));
+  }
+  return sum;
+}
+
+// Codes of one register of vectors; x becomes the codewords. With a second stage of E8P the first is
+// tried with both shifts, and the better sum kept; before the ball that gains nothing.
 template <E8pResidual kResidual>
 HWY_INLINE VI EncodeRegister(Vector8& x) {
   for (VF& component : x.v) component = Sanitise(component);
   Vector8 decoded;
-  VI code = EncodeE8p(x, decoded);
-  if (kResidual == E8pResidual::kBall) {
-    const Vector8 residual = ScaledDifference(x, decoded, kE8pBallResidualScale);
-    const VI second = EncodeBallCode(residual);
-    AddScaled(DecodeBall(second), 1.0F / kE8pBallResidualScale, decoded);
-    code = hn::Or(code, hn::ShiftLeft<16>(second));
-  } else if (kResidual == E8pResidual::kE8p) {
-    const Vector8 residual = ScaledDifference(x, decoded, kE8pE8pResidualScale);
-    Vector8 decoded_residual;
-    const VI second = EncodeE8p(residual, decoded_residual);
-    AddScaled(decoded_residual, 1.0F / kE8pE8pResidualScale, decoded);
-    code = hn::Or(code, hn::ShiftLeft<16>(second));
+  if constexpr (kResidual != E8pResidual::kE8p) {
+    VI code = EncodeE8p(x, decoded);
+    if (kResidual == E8pResidual::kBall) code = AddSecondStage<kResidual>(x, code, decoded);
+    x = decoded;
+    return code;
+  } else {
+    VI plus = EncodeE8pForShift(x, 0.25F, decoded);
+    plus = AddSecondStage<kResidual>(x, plus, decoded);
+    Vector8 other;
+    VI minus = EncodeE8pForShift(x, -0.25F, other);
+    minus = AddSecondStage<kResidual>(x, minus, other);
+    const MF is_plus = hn::Lt(SquaredDistance(x, decoded), SquaredDistance(x, other));
+    for (int i = 0; i < 8; ++i) x.v[i] = hn::IfThenElse(is_plus, decoded.v[i], other.v[i]);
+    return hn::IfThenElse(IntMask(is_plus), plus, minus);
   }
-  x = decoded;
-  return code;
 }
 
 HWY_INLINE Vector8 LoadVectors(const float* x, std::size_t stride) {

@@ -79,6 +79,26 @@ Word8 Residual(const Word8& x, const Word8& word, float scale) {
   return residual;
 }
 
+double SquaredDistance(const Word8& x, const Word8& y) {
+  double sum = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const double difference = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+// The first stage with its best second one.
+Nearest TwoStages(E8pResidual residual, const Word8& x, const Nearest& first) {
+  if (residual == E8pResidual::kNone) return first;
+  const bool ball = residual == E8pResidual::kBall;
+  const float scale = ball ? kE8pBallResidualScale : kE8pE8pResidualScale;
+  const Word8 rest = Residual(x, E8pWord(first.code), scale);
+  const std::uint32_t second = ball ? NearestInE8Ball(rest) : NearestE8p(rest);
+  const std::uint32_t code = first.code | second << 16;
+  return {code, SquaredDistance(x, DecodeVector(residual, code))};
+}
+
 }  // namespace
 
 Word8 E8pWord(std::uint32_t code) {
@@ -123,23 +143,17 @@ std::uint32_t NearestInE8Ball(const Word8& x) {
   Nearest best;
   for (std::uint32_t code = 0; code < 256; ++code) {
     const Word8 word = E8BallWord(code);
-    double distance = 0;
-    for (std::size_t i = 0; i < 8; ++i) {
-      const double difference = static_cast<double>(x[i]) - word[i];
-      distance += difference * difference;
-    }
+    const double distance = SquaredDistance(x, word);
     if (distance < best.distance) best = {code, distance};
   }
   return best.code;
 }
 
 std::uint32_t EncodeVector(E8pResidual residual, const Word8& x) {
-  const std::uint32_t first = NearestE8p(x);
-  if (residual == E8pResidual::kNone) return first;
-  if (residual == E8pResidual::kBall) {
-    return first | NearestInE8Ball(Residual(x, E8pWord(first), kE8pBallResidualScale)) << 16;
-  }
-  return first | NearestE8p(Residual(x, E8pWord(first), kE8pE8pResidualScale)) << 16;
+  if (residual != E8pResidual::kE8p) return TwoStages(residual, x, {NearestE8p(x), 0}).code;
+  const Nearest plus = TwoStages(residual, x, NearestWithShift(x, true));
+  const Nearest minus = TwoStages(residual, x, NearestWithShift(x, false));
+  return plus.distance < minus.distance ? plus.code : minus.code;
 }
 
 }  // namespace caldera::kernels::reference

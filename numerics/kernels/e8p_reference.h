@@ -22,7 +22,7 @@ Word8 DecodeVector(E8pResidual residual, std::uint32_t code);
 // word of the ball by all 256 distances, in float64.
 std::uint32_t NearestE8p(const Word8& x);
 std::uint32_t NearestInE8Ball(const Word8& x);
-// The stages in turn, like E8pEncode.
+// The stages as E8pEncode takes them.
 std::uint32_t EncodeVector(E8pResidual residual, const Word8& x);
 
 }  // namespace caldera::kernels::reference

@@ -143,7 +143,7 @@ inline std::vector<std::byte> MatrixObject(int layer, int projection, unsigned s
   matrix.header = TinyHeader(projection);
   const auto columns = static_cast<std::size_t>(matrix.header.columns);
   const auto groups = static_cast<std::size_t>(matrix.header.padded_rows() / 8);
-  matrix.q_scale = 0.5F;
+  matrix.q_scale.assign(static_cast<std::size_t>(matrix.header.scale_count()), 0.5F);
   matrix.q_codes.assign(groups * columns, seed % 65536);
   matrix.l_codes.assign(groups * 8, seed);
   matrix.l_scale.assign(4, 0.25F);

@@ -120,7 +120,8 @@ class MatrixReader:
     def weight(self):
         """The m x n matrix in the original basis, float64."""
         m, n = self.header["rows"], self.header["columns"]
-        rotated = float(self.tensor("q_scale")[0]) * self.q() + self.low_rank()
+        scale = np.repeat(self.tensor("q_scale").astype(np.float64), 64)[:m, None]
+        rotated = scale * self.q() + self.low_rank()
         w = hadamard(m, self.header["output_block"]) @ rotated @ hadamard(n, self.header["input_block"])
         return decode_signs(self.tensor("sign_out"), m)[:, None] * w * decode_signs(self.tensor("sign_in"), n)
 

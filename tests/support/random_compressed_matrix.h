@@ -54,7 +54,7 @@ inline model::CompressedMatrix RandomCompressedMatrix(const model::CompressedMat
   matrix.header = header;
   matrix.header.input_block = TransformBlock(header.columns);
   matrix.header.output_block = TransformBlock(header.rows);
-  matrix.q_scale = RandomScales(1, generator).front();
+  matrix.q_scale = RandomScales(header.scale_count(), generator);
   matrix.q_codes.resize(static_cast<std::size_t>(header.padded_rows() / 8 * header.columns));
   const auto unused_bits = static_cast<unsigned>(32 - 8 * header.q_bits.value());
   for (std::uint32_t& code : matrix.q_codes) {

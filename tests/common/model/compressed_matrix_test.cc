@@ -54,7 +54,8 @@ TEST(CompressedMatrix, NamesMatrixAndFieldOfWhatIsWrong) {
       {"r_bits", [](CompressedMatrix& m) { m.header.r_bits = base::Bits(0); }},
       {"input_block", [](CompressedMatrix& m) { m.header.input_block = 3; }},
       {"output_block", [](CompressedMatrix& m) { m.header.output_block = 16; }},
-      {"q_scale", [](CompressedMatrix& m) { m.q_scale = -1; }},
+      {"q_scale", [](CompressedMatrix& m) { m.q_scale[0] = -1; }},
+      {"q_scale", [](CompressedMatrix& m) { m.q_scale.push_back(1); }},
       {"q_codes", [](CompressedMatrix& m) { m.q_codes.pop_back(); }},
       {"q_codes", [](CompressedMatrix& m) { m.q_codes[5] = 1 << 16; }},
       {"l_codes", [](CompressedMatrix& m) { m.l_codes.push_back(0); }},
@@ -98,11 +99,11 @@ TEST(CompressedMatrix, CountsBitsPerWeightAsTheFormulaSays) {
   header.r_bits = base::Bits(16);
   const double weights = 576.0 * 1536.0;
   const double expected =
-      (2 * weights + 64 * (4 * 576.0 + 16 * 1536.0) + 32 * 2 * 60 + 32 + 576 + 1536) / weights;
+      (2 * weights + 64 * (4 * 576.0 + 16 * 1536.0) + 32 * 2 * 60 + 32 * 9 + 576 + 1536) / weights;
   EXPECT_DOUBLE_EQ(BitsPerWeight(header), expected);
   header.rank = 0;
   header.q_bits = base::Bits(3);
-  EXPECT_DOUBLE_EQ(BitsPerWeight(header), (3 * weights + 32 + 576 + 1536) / weights);
+  EXPECT_DOUBLE_EQ(BitsPerWeight(header), (3 * weights + 32 * 9 + 576 + 1536) / weights);
 }
 
 TEST(CompressedMatrix, CountsPaddingOfRowsRankAndSigns) {

@@ -198,6 +198,35 @@ TEST(Decompose, AZeroHessianGivesNoErrorAndAUsableMatrix) {
   }
 }
 
+TEST(Decompose, RoundsEachGroupOfRowsOnItsOwnScale) {
+  linalg::MatrixF weight = HeavyTailedWeight(128, 48);
+  for (std::int64_t i = 64; i < 128; ++i) {
+    for (std::int64_t j = 0; j < 48; ++j) weight(i, j) *= 1000;
+  }
+  const linalg::MatrixF hessian = OutlierHessian(48);
+  DecomposeOptions options = OptionsOf(4, 0, 4);
+  const auto whole = DecomposeAlone(weight, hessian, options);
+  ASSERT_TRUE(whole.ok()) << base::MessageOf(whole.status());
+  // Blocks of the output transform are 128 rows here: the rotation spreads the strong rows evenly.
+  ASSERT_EQ(whole->matrix.q_scale.size(), 2U);
+  EXPECT_NEAR(whole->matrix.q_scale[0] / whole->matrix.q_scale[1], 1, .3);
+
+  linalg::MatrixF narrow(192, 48);  // blocks of 64 rows: each keeps its size
+  linalg::Copy(weight.view(), narrow.view().Rows(0, 128));
+  linalg::Copy(weight.view().Rows(0, 64), narrow.view().Rows(128, 64));
+  const auto parts = DecomposeAlone(narrow, hessian, options);
+  ASSERT_TRUE(parts.ok()) << base::MessageOf(parts.status());
+  ASSERT_EQ(parts->matrix.q_scale.size(), 3U);
+  EXPECT_LT(parts->matrix.q_scale[0], parts->matrix.q_scale[1] / 500);
+  const auto decoded = DecodeMatrix(parts->matrix);
+  ASSERT_TRUE(decoded.ok());
+  linalg::MatrixF weak(64, 48);
+  linalg::MatrixF weak_decoded(64, 48);
+  linalg::Copy(narrow.view().Rows(0, 64), weak.view());
+  linalg::Copy(decoded->view().Rows(0, 64), weak_decoded.view());
+  EXPECT_LT(PlainRelativeError(weak, weak_decoded, hessian), .05);
+}
+
 TEST(Decompose, WorksOnDegenerateWeights) {
   linalg::MatrixF constant(64, 48);
   linalg::MatrixF sparse = HeavyTailedWeight(64, 48);

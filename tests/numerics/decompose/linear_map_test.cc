@@ -69,7 +69,7 @@ double Hadamard(std::size_t i, std::size_t j, std::int64_t block) {
   return sign / std::sqrt(static_cast<double>(block));
 }
 
-// q_scale Q + L R, straight from the format.
+// diag(s) Q + L R, straight from the format.
 Dense ExpectedRotated(const model::CompressedMatrix& m) {
   const model::CompressedMatrixHeader& h = m.header;
   constexpr E8pResidual kResiduals[] = {E8pResidual::kNone, E8pResidual::kBall, E8pResidual::kE8p};
@@ -78,7 +78,7 @@ Dense ExpectedRotated(const model::CompressedMatrix& m) {
   const Dense r = DecodeFactor(m.r_codes, h.padded_rank(), h.columns, h.r_bits.value());
   for (std::size_t i = 0; i < w.size(); ++i) {
     for (std::size_t j = 0; j < w[i].size(); ++j) {
-      w[i][j] *= m.q_scale;
+      w[i][j] *= m.q_scale[i / 64];
       for (std::size_t k = 0; k < m.l_scale.size(); ++k) {
         w[i][j] += double{m.l_scale[k]} * l[i][k] * double{m.r_scale[k]} * r[k][j];
       }

@@ -62,7 +62,7 @@ TEST(Codebook, ReachesItsDocumentedGaussianError) {
     int bits;
     double error;
     double rounding;
-  } kExpected[] = {{2, 0.09145, 0.00005}, {3, 0.02955, 0.00005}, {4, 0.00841, 0.00001}};
+  } kExpected[] = {{2, 0.09145, 0.00005}, {3, 0.02955, 0.00005}, {4, 0.00791, 0.00001}};
   for (const auto& expected : kExpected) {
     const GaussianError measured = MeasureGaussianError(E8p(expected.bits), 200000);
     EXPECT_NEAR(measured.mean, expected.error, expected.rounding + 4 * measured.standard_error)

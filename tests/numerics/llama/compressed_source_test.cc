@@ -35,7 +35,7 @@ CompressedMatrix RandomCompressed() {
   matrix.header.r_bits = base::Bits{16};
   matrix.header.input_block = 16;
   matrix.header.output_block = 8;
-  matrix.q_scale = 0.5F;
+  matrix.q_scale = {0.5F};
   std::mt19937 generator(3);
   for (int i = 0; i < 3 * 16; ++i) matrix.q_codes.push_back(generator() & 0xffff);
   for (int i = 0; i < 24 * 8; ++i) {
