@@ -22,6 +22,7 @@ namespace {
 struct DecomposeFlags {
   std::string input;
   std::string output_file;
+  std::string codebook;
   int q_bits = 2;
   std::int64_t rank = 64;
   int factor_bits = 4;
@@ -45,7 +46,7 @@ absl::StatusOr<linalg::MatrixF> LoadMatrix(const model::SafetensorsFile& file,
   return matrix;
 }
 
-decompose::DecomposeOptions OptionsOf(const DecomposeFlags& flags) {
+absl::StatusOr<decompose::DecomposeOptions> OptionsOf(const DecomposeFlags& flags) {
   decompose::DecomposeOptions options;
   options.q_bits = base::Bits(flags.q_bits);
   options.rank = flags.rank;
@@ -53,6 +54,9 @@ decompose::DecomposeOptions OptionsOf(const DecomposeFlags& flags) {
   options.r_bits = base::Bits(flags.r_bits == 0 ? flags.factor_bits : flags.r_bits);
   options.iterations = flags.iterations;
   options.output_seed = flags.seed;
+  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(model::ResolveCodebook(
+                                                 flags.codebook, options.rank, options.l_bits,
+                                                 options.r_bits)));
   return options;
 }
 
@@ -73,8 +77,9 @@ absl::StatusOr<Coded> Code(const linalg::MatrixF& weight, linalg::MatrixF hessia
   CALDERA_ASSIGN_OR_RETURN(const auto prepared,
                            decompose::PrepareHessian(std::move(hessian), flags.seed + 1));
   Coded coded;
-  CALDERA_ASSIGN_OR_RETURN(coded.result, decompose::Decompose(weight.view(), partition, prepared,
-                                                              OptionsOf(flags), serial));
+  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options, OptionsOf(flags));
+  CALDERA_ASSIGN_OR_RETURN(
+      coded.result, decompose::Decompose(weight.view(), partition, prepared, options, serial));
   CALDERA_ASSIGN_OR_RETURN(coded.object, model::EncodeMatrixObject("weight", coded.result.matrix));
   return coded;
 }
@@ -128,6 +133,7 @@ void AddDecompose(CLI::App& app, Context& context, Action& action) {
   command.add_option("--output", flags->output_file, "where the codes go (safetensors)");
   command.add_option("-o", context.flags().output, "table, json or jsonl")
       ->check(CLI::IsMember({"table", "json", "jsonl", "name"}));
+  command.add_option("--codebook", flags->codebook, "code of Q: e8p, trellis-10, trellis-12");
   command.add_option("--q-bits", flags->q_bits, "2, 3 or 4")->capture_default_str();
   command.add_option("--rank", flags->rank)->capture_default_str();
   command.add_option("--factor-bits", flags->factor_bits, "4, 8 or 16")->capture_default_str();

@@ -25,7 +25,7 @@ void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
   command.add_option("--samples", flags.samples, "calibration windows")->capture_default_str();
   command.add_option("--seq-len", flags.seq_len, "tokens per window")->capture_default_str();
   command.add_option("--ranges", flags.ranges, "calibration tasks")->capture_default_str();
-  command.add_option("--codebook", flags.codebook, "code of Q")->capture_default_str();
+  command.add_option("--codebook", flags.codebook, "code of Q: e8p, trellis-10, trellis-12");
   command.add_option("--q-bits", flags.q_bits, "bits of Q: 2, 3 or 4")->capture_default_str();
   command.add_option("--rank", flags.rank, "rank of L R")->capture_default_str();
   command.add_option("--factor-bits", flags.factor_bits, "bits of L and R: 4, 8 or 16")

@@ -15,7 +15,7 @@ struct SpecFlags {
   std::string model;
   std::string output;
   std::string calibration;
-  std::string codebook = "e8p";
+  std::string codebook;  // empty: the coordinator chooses
   std::int32_t samples = 128;
   std::int32_t seq_len = 512;
   std::int32_t ranges = 4;

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "common/model/compressed_matrix.h"
 #include "common/store/keys.h"
 
 namespace caldera::coordinator {
@@ -66,9 +67,8 @@ void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
 }
 
 void CheckDecomposition(const v1::Decomposition& decomposition, Checker* check) {
-  if (decomposition.codebook() != "e8p") {
-    check->Add("decomposition.codebook",
-               fmt::format("\"{}\" is unknown; use \"e8p\"", decomposition.codebook()));
+  if (const auto kind = model::ParseCodebook(decomposition.codebook()); !kind.ok()) {
+    check->Add("decomposition.codebook", base::MessageOf(kind.status()));
   }
   check->OneOf("decomposition.q_bits", decomposition.q_bits(), {2, 3, 4});
   check->OneOf("decomposition.l_bits", decomposition.l_bits(), {4, 8, 16});
@@ -91,10 +91,12 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     calibration->set_ranges(std::clamp(calibration->samples(), 1, 4));
   }
   v1::Decomposition* decomposition = spec.mutable_decomposition();
-  if (decomposition->codebook().empty()) decomposition->set_codebook("e8p");
   decomposition->set_q_bits(set_if_zero(decomposition->q_bits(), 2));
   decomposition->set_l_bits(set_if_zero(decomposition->l_bits(), 4));
   decomposition->set_r_bits(set_if_zero(decomposition->r_bits(), decomposition->l_bits()));
+  decomposition->set_codebook(model::ResolveCodebook(
+      decomposition->codebook(), decomposition->rank(), base::Bits(decomposition->l_bits()),
+      base::Bits(decomposition->r_bits())));
   spec.set_embedding_bits(set_if_zero(spec.embedding_bits(), 8));
   return spec;
 }

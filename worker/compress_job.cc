@@ -87,9 +87,10 @@ absl::StatusOr<linalg::MatrixF> LoadRows(TaskContext& context, const Unit& unit,
   return mine;
 }
 
-decompose::DecomposeOptions OptionsOf(TaskContext& context, const Unit& unit) {
+absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit) {
   const v1::Decomposition& spec = context.lease.spec().decomposition();
   decompose::DecomposeOptions options;
+  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(spec.codebook()));
   options.q_bits = base::Bits(spec.q_bits());
   options.rank = spec.rank();
   options.l_bits = base::Bits(spec.l_bits());
@@ -147,8 +148,8 @@ absl::Status CompressOne(TaskContext& context, const Unit& unit,
   const dist::RowPartition partition(unit.shape.rows, decompose::RowBlock(unit.shape.rows),
                                      context.ranks.size(), static_cast<int>(unit.projection));
   CALDERA_ASSIGN_OR_RETURN(const auto rows, LoadRows(context, unit, partition));
-  auto result = decompose::Decompose(rows.view(), partition, hessian, OptionsOf(context, unit),
-                                     context.ranks);
+  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options, OptionsOf(context, unit));
+  auto result = decompose::Decompose(rows.view(), partition, hessian, options, context.ranks);
   if (!result.ok()) return base::WithContext(result.status(), unit.weight());
   const std::vector<double> flops = GatherFlops(result->local_flops, context.ranks);
   for (std::size_t rank = 0; rank < flops.size(); ++rank) context.rank_flops[rank] += flops[rank];

@@ -133,9 +133,37 @@ absl::Status Validate(const CompressedMatrix& matrix) {
 
 }  // namespace
 
+std::string_view CodebookName(CodebookKind kind) {
+  switch (kind) {
+    case CodebookKind::kE8P:
+      return "e8p";
+    case CodebookKind::kTrellis10:
+      return "trellis-10";
+    case CodebookKind::kTrellis12:
+      return "trellis-12";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<CodebookKind> ParseCodebook(std::string_view name) {
+  for (const CodebookKind kind :
+       {CodebookKind::kE8P, CodebookKind::kTrellis10, CodebookKind::kTrellis12}) {
+    if (name == CodebookName(kind)) return kind;
+  }
+  return base::Unimplemented(
+      "codebook \"{}\" is unknown; use \"e8p\", \"trellis-10\" or \"trellis-12\"", name);
+}
+
+std::string ResolveCodebook(const std::string& name, std::int64_t rank, base::Bits l_bits,
+                            base::Bits r_bits) {
+  if (name == "trellis") return "trellis-12";
+  if (!name.empty()) return name;
+  const bool coarse = rank == 0 || std::min(l_bits, r_bits) == base::Bits(4);
+  return std::string(CodebookName(coarse ? CodebookKind::kTrellis10 : CodebookKind::kE8P));
+}
+
 absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header) {
   CALDERA_RETURN_IF_ERROR(CheckDimensions(header));
-  if (header.codebook != CodebookKind::kE8P) return base::Unimplemented("codebook is not E8P");
   if (header.axis != CodewordAxis::kRows) {
     return base::Unimplemented("codewords along a row are not part of {}", kMatrixFormat);
   }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,9 +22,22 @@ namespace caldera::model {
 // Rows that share one scale of Q.
 inline constexpr std::int64_t kScaleRows = 64;
 
-enum class CodebookKind { kE8P };
+// E8P, or a tail-biting trellis code with 2^10 or 2^12 states (docs/formats/checkpoint.md).
+enum class CodebookKind { kE8P, kTrellis10, kTrellis12 };
+
+// "e8p", "trellis-10", "trellis-12": the names in headers, manifests and job specs.
+std::string_view CodebookName(CodebookKind kind);
+// UNIMPLEMENTED, naming the known ones, for another name.
+absl::StatusOr<CodebookKind> ParseCodebook(std::string_view name);
+
 // Which way a codeword of 8 values runs: down 8 rows of one column (the default), or along a row.
 enum class CodewordAxis { kRows, kColumns };
+
+// The name that a user's choice stands for: "trellis" is "trellis-12"; "" is what measures best
+// (docs/decisions/0006-codes-of-q.md), "trellis-10" without factors or with 4-bit ones and "e8p"
+// beside finer ones. Other names are returned as they are.
+std::string ResolveCodebook(const std::string& name, std::int64_t rank, base::Bits l_bits,
+                            base::Bits r_bits);
 
 // Shape and coding of a compressed matrix: what the header of its object says.
 struct CompressedMatrixHeader {

@@ -14,7 +14,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tensors are stored little-endian");
 
-constexpr char kCodebookName[] = "e8p";
 constexpr char kAxisName[] = "rows";
 
 std::int64_t PackedBytes(std::int64_t bits) { return (bits + 7) / 8; }
@@ -182,9 +181,7 @@ absl::Status CheckHeaderNames(const JsonObject& json) {
     return base::Unimplemented("{}: format {} is not {}", json.name(), format, kMatrixFormat);
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string codebook, json.String("codebook"));
-  if (codebook != kCodebookName) {
-    return base::Unimplemented("{}: codebook {} is not known", json.name(), codebook);
-  }
+  CALDERA_RETURN_IF_ERROR(base::WithContext(ParseCodebook(codebook).status(), json.name()));
   CALDERA_ASSIGN_OR_RETURN(const std::string axis, json.String("codeword_axis"));
   if (axis != kAxisName) {
     return base::Unimplemented("{}: codeword_axis {} is not known", json.name(), axis);
@@ -200,8 +197,10 @@ absl::StatusOr<base::Bits> BitsField(const JsonObject& json, const std::string& 
   return base::Bits(static_cast<int>(bits));
 }
 
-absl::StatusOr<CompressedMatrixHeader> HeaderNumbers(const JsonObject& json) {
+absl::StatusOr<CompressedMatrixHeader> HeaderFields(const JsonObject& json) {
   CompressedMatrixHeader header;
+  CALDERA_ASSIGN_OR_RETURN(const std::string codebook, json.String("codebook"));
+  CALDERA_ASSIGN_OR_RETURN(header.codebook, ParseCodebook(codebook));
   CALDERA_ASSIGN_OR_RETURN(header.rows, json.Integer("rows"));
   CALDERA_ASSIGN_OR_RETURN(header.columns, json.Integer("columns"));
   CALDERA_ASSIGN_OR_RETURN(header.rank, json.Integer("rank"));
@@ -220,7 +219,7 @@ std::string MatrixHeaderToJson(const CompressedMatrixHeader& header) {
                                {"rows", header.rows},
                                {"columns", header.columns},
                                {"rank", header.rank},
-                               {"codebook", kCodebookName},
+                               {"codebook", CodebookName(header.codebook)},
                                {"codeword_axis", kAxisName},
                                {"q_bits", header.q_bits.value()},
                                {"l_bits", header.l_bits.value()},
@@ -234,7 +233,7 @@ absl::StatusOr<CompressedMatrixHeader> ParseMatrixHeader(const std::string& json
                                                          const std::string& name) {
   CALDERA_ASSIGN_OR_RETURN(const JsonObject object, JsonObject::Parse(json, name));
   CALDERA_RETURN_IF_ERROR(CheckHeaderNames(object));
-  CALDERA_ASSIGN_OR_RETURN(const CompressedMatrixHeader header, HeaderNumbers(object));
+  CALDERA_ASSIGN_OR_RETURN(const CompressedMatrixHeader header, HeaderFields(object));
   CALDERA_RETURN_IF_ERROR(base::WithContext(ValidateMatrixHeader(header), name));
   if (MatrixHeaderToJson(header) != json) {
     return base::InvalidArgument("{}: header is not in the form of {}", name, kMatrixFormat);

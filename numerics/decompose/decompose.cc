@@ -151,6 +151,8 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
       Agree(context, CheckArguments(local_rows, context, hessian.size(), options)));
   CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
                            lattice::FindCodebook(options.codebook, options.q_bits));
+  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* search,
+                           lattice::FindCodebook(model::CodebookKind::kE8P, options.q_bits));
   CALDERA_ASSIGN_OR_RETURN(const double largest, LargestWeight(context, local_rows));
   const float unit = UnitOf(largest);
   const linalg::MatrixF original = DividedBy(local_rows, unit);
@@ -159,15 +161,21 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const Problem problem{rotated.view(),
                         {state.rotated.view(), state.factor.view()},
                         *codebook,
+                        *search,
                         HeaderOf(partition.rows(), hessian, output, options),
                         options.iterations};
-  const Objective::Decoding decoding{*codebook, problem.header, state.input, output};
+  const auto decoding_with = [&](const lattice::Codebook& code) {
+    return Objective::Decoding{code, problem.header, state.input, output};
+  };
   Objective objective(context, original.view(), state.given.view());
-  BestIterate best([&](const Iterate& i) { return objective.RelativeError(i, decoding); },
-                   options.stop);
+  BestIterate best(
+      [&](const Iterate& iterate, const lattice::Codebook& code) {
+        return objective.RelativeError(iterate, decoding_with(code));
+      },
+      *codebook, options.stop);
   CALDERA_RETURN_IF_ERROR(RunRecipe(context, problem, best));
   DecomposeResult result;
-  result.matrix = GatherMatrix(context, best.iterate(), decoding, unit);
+  result.matrix = GatherMatrix(context, best.iterate(), decoding_with(*codebook), unit);
   result.relative_error = best.error();
   result.error_curve = best.curve();
   result.best_iteration = best.index();

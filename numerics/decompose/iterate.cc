@@ -36,13 +36,15 @@ void Append(const std::vector<T>& from, std::vector<T>& to) {
 linalg::MatrixF DecodeQ(Context& context, const Iterate& iterate, const lattice::Codebook& codebook,
                         std::int64_t columns) {
   linalg::MatrixF rows(context.local_rows(), columns);
-  kernels::ParallelFor(VectorsOf(rows.rows()), [&](std::int64_t v) {
-    const auto count = static_cast<std::size_t>(columns);
-    linalg::MatrixF words(lattice::kCodeDimension, columns);
-    codebook.Decode(iterate.q_codes.data() + v * columns, count, words.data(), count);
-    const std::int64_t first = v * lattice::kCodeDimension;
-    const std::int64_t present = std::min(words.rows(), rows.rows() - first);
-    const float scale = iterate.q_scales[static_cast<std::size_t>(first / model::kScaleRows)];
+  const auto width = static_cast<std::size_t>(columns);
+  kernels::ParallelFor(static_cast<std::int64_t>(iterate.q_scales.size()), [&](std::int64_t group) {
+    const std::int64_t first = group * model::kScaleRows;
+    const std::int64_t present = std::min(model::kScaleRows, rows.rows() - first);
+    linalg::MatrixF words(LanesOf(present), columns);
+    codebook.Decode({iterate.q_codes.data() + VectorsOf(first) * columns,
+                     static_cast<std::size_t>(VectorsOf(present)), width, width},
+                    words.data(), width);
+    const float scale = iterate.q_scales[static_cast<std::size_t>(group)];
     for (std::int64_t i = 0; i < present; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) {
         rows.row(first + i)[j] = scale * words.row(i)[j];

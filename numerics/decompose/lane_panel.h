@@ -43,6 +43,8 @@ class LaneCoder {
   explicit LaneCoder(const RowGrid& grid);  // the block's rows
   std::int64_t lanes() const { return static_cast<std::int64_t>(scale_.size()); }
   std::int64_t vectors() const { return lanes() / lattice::kCodeDimension; }
+  // Vectors that one codeword of the grid has, at most.
+  std::int64_t sequence() const { return static_cast<std::int64_t>(codebook_->sequence()); }
   // Nearest grid points of `target` and their codes; lanes with scale 0 decode to 0.
   void Encode(const float* target, std::uint32_t* codes, float* decoded) const;
 

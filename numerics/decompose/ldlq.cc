@@ -200,30 +200,36 @@ class SweepBlock {
       target[lane] = origin[lane] - target[lane] * inverse;
     }
     coder_.Encode(target, codes_.data(), lanes_.decoded.row(k));
-    for (std::int64_t v = 0; v < coder_.vectors(); ++v) {
-      if (AcceptVector(k, v)) {
+    for (std::int64_t start = 0; start < coder_.vectors(); start += coder_.sequence()) {
+      const std::int64_t end = std::min(start + coder_.sequence(), coder_.vectors());
+      if (!Accept(k, start, end)) continue;
+      for (std::int64_t v = start; v < end; ++v) {
         out_.codes[v * difference_.columns() + first + k] = codes_[static_cast<std::size_t>(v)];
       }
     }
   }
 
-  // Keeps the new codeword of vector v in column k only where it is nearer to the target.
-  bool AcceptVector(std::int64_t k, std::int64_t v) {
-    const std::int64_t vectors = coder_.vectors();
-    const float* const target = lanes_.value.row(k) + v;
-    const float* const before = lanes_.origin.row(k) + v;
-    float* const after = lanes_.decoded.row(k) + v;
-    float* const step = lanes_.step.row(k) + v;
+  // Keeps the new codeword of vectors first .. end - 1 in column k only where it is nearer to the
+  // target.
+  bool Accept(std::int64_t k, std::int64_t first, std::int64_t end) {
+    const float* const target = lanes_.value.row(k);
+    const float* const before = lanes_.origin.row(k);
+    float* const after = lanes_.decoded.row(k);
+    float* const step = lanes_.step.row(k);
     float gain = 0;
-    for (std::int64_t lane = 0; lane < coder_.lanes(); lane += vectors) {
-      const float old_error = target[lane] - before[lane];
-      const float new_error = target[lane] - after[lane];
-      gain += old_error * old_error - new_error * new_error;
+    for (std::int64_t run = 0; run < coder_.lanes(); run += coder_.vectors()) {
+      for (std::int64_t lane = run + first; lane < run + end; ++lane) {
+        const float old_error = target[lane] - before[lane];
+        const float new_error = target[lane] - after[lane];
+        gain += old_error * old_error - new_error * new_error;
+      }
     }
     const bool accepted = gain > 0;
-    for (std::int64_t lane = 0; lane < coder_.lanes(); lane += vectors) {
-      if (!accepted) after[lane] = before[lane];
-      step[lane] = after[lane] - before[lane];
+    for (std::int64_t run = 0; run < coder_.lanes(); run += coder_.vectors()) {
+      for (std::int64_t lane = run + first; lane < run + end; ++lane) {
+        if (!accepted) after[lane] = before[lane];
+        step[lane] = after[lane] - before[lane];
+      }
     }
     return accepted;
   }

@@ -72,14 +72,15 @@ class BlockDecoder {
 
   void DecodeQ(std::int64_t first, linalg::MatrixF& out) const {
     const auto columns = static_cast<std::size_t>(out.columns());
-    for (std::int64_t row = 0; row < out.rows(); row += lattice::kCodeDimension) {
-      const std::int64_t code_row = (first + row) / lattice::kCodeDimension;
-      codebook_.Decode(matrix_.q_codes.data() + code_row * out.columns(), columns, out.row(row),
-                       columns);
+    const std::int64_t code_rows = out.rows() / lattice::kCodeDimension;
+    const std::int64_t first_code_row = first / lattice::kCodeDimension;
+    codebook_.Decode({matrix_.q_codes.data() + first_code_row * out.columns(),
+                      static_cast<std::size_t>(code_rows), columns, columns},
+                     out.data(), columns);
+    for (std::int64_t row = 0; row < out.rows(); ++row) {
       const float scale =
           matrix_.q_scale[static_cast<std::size_t>((first + row) / model::kScaleRows)];
-      const std::int64_t count = lattice::kCodeDimension * out.columns();
-      for (std::int64_t i = 0; i < count; ++i) out.row(row)[i] *= scale;
+      for (std::int64_t j = 0; j < out.columns(); ++j) out.row(row)[j] *= scale;
     }
   }
 

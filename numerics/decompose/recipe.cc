@@ -27,7 +27,7 @@ constexpr int kLatticeFactorBits = 4;
 class Recipe {
  public:
   Recipe(Context& context, const Problem& problem, BestIterate& best)
-      : context_(context), problem_(problem), best_(best) {}
+      : context_(context), problem_(problem), best_(best), codebook_(&problem.search) {}
 
   absl::Status Run() {
     const model::CompressedMatrixHeader& header = problem_.header;
@@ -51,9 +51,13 @@ class Recipe {
   SweptHessian Plain() const { return {problem_.metric.hessian, {}, 0}; }
 
   absl::Status QuantiseOnly() {
+    codebook_ = &problem_.codebook;
     CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
-    for (int sweep = 0; sweep < IterationsOr(kPlainSweeps); ++sweep) {
+    // A sweep with a trellis costs as much as its LDLQ and gains half a percent.
+    const int sweeps = IterationsOr(codebook_->sequence() > 1 ? 0 : kPlainSweeps);
+    if (sweeps == 0) return Offer(q, {}).status();
+    for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(problem_.weight, Plain(), q);
       CALDERA_RETURN_IF_ERROR(Offer(q, {}).status());
     }
@@ -69,10 +73,14 @@ class Recipe {
       CALDERA_RETURN_IF_ERROR(FreshIteration(candidate));
       if (!best || candidate.error < best->error) best = std::move(candidate);
     }
-    for (int iteration = 1; iteration < IterationsOr(kSplitIterations); ++iteration) {
+    const int iterations = IterationsOr(kSplitIterations);
+    for (int iteration = 1; iteration < iterations; ++iteration) {
+      if (iteration == iterations - 1) codebook_ = &problem_.codebook;
       CALDERA_RETURN_IF_ERROR(FreshIteration(*best));
     }
-    return absl::OkStatus();
+    if (codebook_ == &problem_.codebook) return absl::OkStatus();
+    codebook_ = &problem_.codebook;
+    return FreshIteration(*best);
   }
 
   // Signal ranks worth a try: a quarter and a half, whole code blocks.
@@ -103,8 +111,8 @@ class Recipe {
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
     CALDERA_RETURN_IF_ERROR(SetGrid(target));
-    CALDERA_ASSIGN_OR_RETURN(Rounded q,
-                             RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
+    CALDERA_ASSIGN_OR_RETURN(
+        Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
     const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
     CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
                              FitLowRank(context_, residual.view(), problem_.metric,
@@ -123,7 +131,9 @@ class Recipe {
   absl::Status Alternate() {
     CALDERA_ASSIGN_OR_RETURN(LowRank pair, FitLowRank(context_, problem_.weight, problem_.metric,
                                                       FitOptionsOf(problem_.header.rank)));
-    for (int iteration = 0; iteration < IterationsOr(kAlternations); ++iteration) {
+    const int iterations = IterationsOr(kAlternations);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+      if (iteration == iterations - 1) codebook_ = &problem_.codebook;
       linalg::MatrixF target(problem_.weight.rows, problem_.weight.columns);
       linalg::Copy(problem_.weight, target.view());
       Subtract(pair, target);
@@ -175,7 +185,7 @@ class Recipe {
       const std::int64_t first = group * model::kScaleRows;
       const std::int64_t rows = std::min(model::kScaleRows, target.rows - first);
       const double rms = RootMeanSquare(target.Rows(first, rows));
-      const auto scale = static_cast<float>(rms / problem_.codebook.input_rms());
+      const auto scale = static_cast<float>(rms / codebook_->input_rms());
       q_scales_[static_cast<std::size_t>(group)] = scale;
       std::fill_n(scales_.begin() + first, rows, scale);
     });
@@ -184,12 +194,12 @@ class Recipe {
 
   Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
     context_.flops += LdlqFlops(target.rows, target.columns);
-    return Ldlq(target, factor, {&problem_.codebook, scales_}, context_.block_rows());
+    return Ldlq(target, factor, {codebook_, scales_}, context_.block_rows());
   }
 
   void RunSweep(linalg::ConstViewF target, const SweptHessian& hessian, Rounded& q) {
     context_.flops += SweepFlops(target.rows, hessian);
-    Sweep(target, hessian, {&problem_.codebook, scales_}, context_.block_rows(), q);
+    Sweep(target, hessian, {codebook_, scales_}, context_.block_rows(), q);
   }
 
   // rows -= L R.
@@ -201,22 +211,24 @@ class Recipe {
   }
 
   absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
-    return best_.Offer(MakeIterate(q_scales_, q.codes, parts, problem_.header));
+    return best_.Offer(MakeIterate(q_scales_, q.codes, parts, problem_.header), *codebook_);
   }
 
   Context& context_;
   const Problem& problem_;
   BestIterate& best_;
+  const lattice::Codebook* codebook_;  // of the iterate at work
   std::vector<float> q_scales_;  // for each group of local rows
   std::vector<float> scales_;    // for each local row
 };
 
 }  // namespace
 
-absl::StatusOr<double> BestIterate::Offer(Iterate iterate) {
+absl::StatusOr<double> BestIterate::Offer(Iterate iterate, const lattice::Codebook& codebook) {
   CALDERA_RETURN_IF_ERROR(CheckStop());
-  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate));
+  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate, codebook));
   curve_.push_back(error);
+  if (&codebook != &codebook_) return error;
   if (index_ == 0 || error < this->error()) {
     index_ = static_cast<int>(curve_.size());
     iterate_ = std::move(iterate);

@@ -22,7 +22,10 @@ namespace caldera::decompose {
 struct Problem {
   linalg::ConstViewF weight;  // W~, local rows x n
   Metric metric;              // damped rotated H and its factor
-  const lattice::Codebook& codebook;
+  const lattice::Codebook& codebook;  // of the result
+  // What the iterates before the last are rounded with: `codebook` itself, or a faster one of the
+  // same bits.
+  const lattice::Codebook& search;
   model::CompressedMatrixHeader header;
   int iterations = 0;  // 0 = the recipe's own
 };
@@ -31,13 +34,15 @@ struct Problem {
 class BestIterate {
  public:
   // Both are called on every rank alike; `stop` may be empty.
-  using Measure = std::function<absl::StatusOr<double>(const Iterate&)>;
-  BestIterate(Measure measure, const StopRequested& stop)
-      : measure_(std::move(measure)), stop_(stop) {}
+  using Measure =
+      std::function<absl::StatusOr<double>(const Iterate&, const lattice::Codebook& codebook)>;
+  BestIterate(Measure measure, const lattice::Codebook& codebook, const StopRequested& stop)
+      : measure_(std::move(measure)), codebook_(codebook), stop_(stop) {}
 
-  // Measures the iterate, adds the error to the curve, keeps it if it is better than all before,
-  // and returns the error; CANCELLED when a stop was requested.
-  absl::StatusOr<double> Offer(Iterate iterate);
+  // Measures an iterate whose codes are of `codebook`, adds the error to the curve, keeps it if it
+  // is of the result's codebook and better than all such before, and returns the error; CANCELLED
+  // when a stop was requested.
+  absl::StatusOr<double> Offer(Iterate iterate, const lattice::Codebook& codebook);
   // CANCELLED when a stop was requested.
   absl::Status CheckStop() const;
 
@@ -48,15 +53,16 @@ class BestIterate {
 
  private:
   Measure measure_;
+  const lattice::Codebook& codebook_;
   const StopRequested& stop_;
   Iterate iterate_;
   std::vector<double> curve_;
   int index_ = 0;
 };
 
-// Rank 0: LDLQ, then sweeps. 4-bit factors: the rank split into a signal and a correction. Finer
+// Rank 0: LDLQ, then sweeps (none by default with a trellis). 4-bit factors: the rank split into a signal and a correction. Finer
 // factors: alternation against the downdated Hessian. Every iterate is offered to `best`; at least
-// one is.
+// the last is of `problem.codebook`.
 absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best);
 
 }  // namespace caldera::decompose

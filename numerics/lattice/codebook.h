@@ -16,6 +16,14 @@ namespace caldera::lattice {
 
 inline constexpr int kCodeDimension = 8;
 
+// Rows of codes, not owned: the code of 8-vector v in column j is data[v * stride + j].
+struct CodeRows {
+  const std::uint32_t* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+  std::size_t stride = 0;
+};
+
 class Codebook {
  public:
   virtual ~Codebook() = default;
@@ -23,14 +31,16 @@ class Codebook {
   virtual base::Bits bits() const = 0;  // per value: a code has 8 * bits() bits
   virtual float input_rms() const = 0;  // rms of the input at which the Gaussian MSE is smallest
   virtual bool exact() const = 0;       // Encode finds the nearest codeword (sweeps need no guard)
+  // Vectors that are coded together: vectors s k .. s k + s - 1 of a call, s = sequence(), are one
+  // codeword; the last may be shorter. 1 or a divisor of the vectors in a block of rows.
+  virtual std::size_t sequence() const { return 1; }
 
   // Codes of `count` vectors and, where `decoded` is not null, their codewords in the layout of x.
   // Every float input has a code; NaN gives some code. `decoded` may be x itself.
   virtual void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,
                       float* decoded) const = 0;
-  // Codewords of codes, component-major as above.
-  virtual void Decode(const std::uint32_t* codes, std::size_t count, float* out,
-                      std::size_t stride) const = 0;
+  // Component i of the codeword of vector v in column j goes to out[(8 v + i) * stride + j].
+  virtual void Decode(const CodeRows& codes, float* out, std::size_t stride) const = 0;
 };
 
 // The codebook of a kind and width, owned by the library and alive for the whole program (its

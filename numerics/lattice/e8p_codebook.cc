@@ -33,9 +33,11 @@ void E8pCodebook::Encode(const float* x, std::size_t stride, std::size_t count,
   kernels::E8pEncode(residual_, {x, stride, count}, codes, decoded);
 }
 
-void E8pCodebook::Decode(const std::uint32_t* codes, std::size_t count, float* out,
-                         std::size_t stride) const {
-  kernels::E8pDecode(residual_, codes, count, out, stride);
+void E8pCodebook::Decode(const CodeRows& codes, float* out, std::size_t stride) const {
+  for (std::size_t v = 0; v < codes.rows; ++v) {
+    kernels::E8pDecode(residual_, codes.data + v * codes.stride, codes.columns,
+                       out + v * kCodeDimension * stride, stride);
+  }
 }
 
 }  // namespace caldera::lattice

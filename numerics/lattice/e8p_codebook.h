@@ -25,8 +25,7 @@ class E8pCodebook final : public Codebook {
   bool exact() const override { return residual_ == kernels::E8pResidual::kNone; }
   void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,
               float* decoded) const override;
-  void Decode(const std::uint32_t* codes, std::size_t count, float* out,
-              std::size_t stride) const override;
+  void Decode(const CodeRows& codes, float* out, std::size_t stride) const override;
 
  private:
   kernels::E8pResidual residual_;

@@ -123,7 +123,7 @@ void EncodeBlock(const Codebook& lattice, base::Bits bits, linalg::MatrixF& bloc
 void DecodeBlock(const Codebook& lattice, base::Bits bits, const std::uint32_t* codes,
                  linalg::MatrixF& block) {
   const auto columns = static_cast<std::size_t>(block.columns());
-  if (bits.value() == 4) return lattice.Decode(codes, columns, block.data(), columns);
+  if (bits.value() == 4) return lattice.Decode({codes, 1, columns, columns}, block.data(), columns);
   for (std::size_t i = 0; i < kCodeDimension * columns; ++i) {
     block.data()[i] = DecodeScalar(codes[i], bits);
   }

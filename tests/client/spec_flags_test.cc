@@ -91,7 +91,7 @@ TEST(SpecFlags, HasTheDefaultsOfTheApi) {
   EXPECT_EQ(spec.calibration().samples(), 128);
   EXPECT_EQ(spec.calibration().seq_len(), 512);
   EXPECT_EQ(spec.calibration().ranges(), 4);
-  EXPECT_EQ(spec.decomposition().codebook(), "e8p");
+  EXPECT_EQ(spec.decomposition().codebook(), "");
   EXPECT_EQ(spec.decomposition().q_bits(), 2);
   EXPECT_EQ(spec.decomposition().rank(), 64);
   EXPECT_EQ(spec.decomposition().l_bits(), 4);

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from statistics import NormalDist
 
 import numpy as np
 from safetensors import safe_open
@@ -71,6 +72,32 @@ def decode_lattice(codes, bits):
     return words.transpose(0, 2, 1).reshape(8 * codes.shape[0], codes.shape[1])
 
 
+MULTIPLIERS = {
+    10: {2: 757, 3: 633, 4: 633},
+    12: {2: 1137, 3: 2531, 4: 1585},
+}
+
+
+def trellis_values(state_bits, bits):
+    """The value of each state: a permuted table of normal quantiles."""
+    states = 1 << state_bits
+    place = (MULTIPLIERS[state_bits][bits] * np.arange(states)) % states
+    quantile = [NormalDist().inv_cdf((i + 0.5) / states) for i in range(states)]
+    return np.array(quantile)[place]
+
+
+def decode_trellis(codes, bits, state_bits):
+    """[a, b] words of 8 symbols -> [8 a, b] values: a circle of symbols for each 64 rows."""
+    symbols = np.stack([(codes >> (bits * i)) & ((1 << bits) - 1) for i in range(8)], axis=1)
+    symbols = symbols.reshape(8 * codes.shape[0], codes.shape[1])
+    states = np.zeros_like(symbols)
+    for first in range(0, len(symbols), 64):
+        circle = symbols[first : first + 64]
+        for back in range(-(-state_bits // bits)):
+            states[first : first + 64] |= np.roll(circle, back, axis=0) << (bits * back)
+    return trellis_values(state_bits, bits)[states & ((1 << state_bits) - 1)]
+
+
 def decode_signs(packed, count):
     bits = np.unpackbits(packed, bitorder="little")
     assert not bits[count:].any(), "bits beyond the last sign are set"
@@ -101,7 +128,13 @@ class MatrixReader:
         codes = self.tensor("q_codes").astype(np.int64)
         if self.header["q_bits"] == 3:
             codes |= self.tensor("q_codes_residual").astype(np.int64) << 16
-        return decode_lattice(codes, self.header["q_bits"])[: self.header["rows"]]
+        bits, codebook = self.header["q_bits"], self.header["codebook"]
+        if codebook == "e8p":
+            return decode_lattice(codes, bits)[: self.header["rows"]]
+        kind, state_bits = codebook.split("-")
+        if kind != "trellis":
+            raise ValueError(f"{self.prefix}: codebook {codebook} is not known")
+        return decode_trellis(codes, bits, int(state_bits))[: self.header["rows"]]
 
     def factor(self, name):
         codes = self.tensor(f"{name}_codes")

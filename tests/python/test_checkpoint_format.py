@@ -15,8 +15,8 @@ TOOL = os.path.join(os.environ["CALDERA_BUILD"], "bin", "test-encode-matrix")
 SHAPES = [(1, 1, 0), (7, 13, 0), (7, 13, 3), (8, 8, 8), (64, 24, 5), (136, 72, 9), (576, 192, 16)]
 
 
-def encode(path, rows, columns, rank, q_bits=2, l_bits=4, r_bits=4, seed=1):
-    arguments = [rows, columns, rank, q_bits, l_bits, r_bits, seed]
+def encode(path, rows, columns, rank, q_bits=2, l_bits=4, r_bits=4, seed=1, codebook="e8p"):
+    arguments = [rows, columns, rank, q_bits, l_bits, r_bits, seed, codebook]
     done = subprocess.run([TOOL, str(path), *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return str(path)
@@ -41,6 +41,13 @@ def test_numpy_decodes_every_shape(tmp_path, rows, columns, rank):
 @pytest.mark.parametrize("r_bits", [4, 8, 16])
 def test_numpy_decodes_every_width(tmp_path, q_bits, l_bits, r_bits):
     assert_decodes(encode(tmp_path / "m.safetensors", 40, 24, 5, q_bits, l_bits, r_bits))
+
+
+@pytest.mark.parametrize("codebook", ["trellis-10", "trellis-12"])
+@pytest.mark.parametrize("q_bits", [2, 3, 4])
+@pytest.mark.parametrize("rows", [7, 136, 192])
+def test_numpy_decodes_every_trellis(tmp_path, codebook, q_bits, rows):
+    assert_decodes(encode(tmp_path / "m.safetensors", rows, 24, 5, q_bits, codebook=codebook))
 
 
 def test_tensors_are_those_of_the_format(tmp_path):

@@ -44,17 +44,19 @@ def relative_error(case, decoded):
     return np.sqrt(energy[0] / energy[1])
 
 
-SETTINGS = [(2, 0, 4), (2, 64, 4), (2, 13, 16), (3, 16, 8), (4, 0, 4)]
+SETTINGS = [(2, 0, 4, "e8p"), (2, 64, 4, "e8p"), (2, 13, 16, "e8p"), (3, 16, 8, "e8p"), (4, 0, 4, "e8p"),
+            (2, 64, 4, "trellis-10"), (3, 0, 4, "trellis-12"), (4, 16, 16, "trellis")]
 
 
-@pytest.mark.parametrize("q_bits,rank,factor_bits", SETTINGS)
-def test_numpy_finds_the_error_that_is_printed(case, case_file, tmp_path, q_bits, rank, factor_bits):
+@pytest.mark.parametrize("q_bits,rank,factor_bits,codebook", SETTINGS)
+def test_numpy_finds_the_error_that_is_printed(case, case_file, tmp_path, q_bits, rank, factor_bits, codebook):
     codes = tmp_path / "codes.safetensors"
     report = cluster.caldera_json("decompose", "--input", case_file, "--q-bits", q_bits, "--rank", rank,
-                                  "--factor-bits", factor_bits, "--threads", 2, "--output", codes)
+                                  "--factor-bits", factor_bits, "--codebook", codebook, "--threads", 2,
+                                  "--output", codes)
     decoded = caldera_numpy_reader.read_weights(codes)["weight"]
     expected = relative_error(case, decoded)
-    print(f"{q_bits} bits, rank {rank}: {report['relative_error']:.5f}, "
+    print(f"{codebook} {q_bits} bits, rank {rank}: {report['relative_error']:.5f}, "
           f"{report['bits_per_weight']:.2f} bits, {report['seconds']:.2f} s")
     assert report["relative_error"] == pytest.approx(expected, rel=1e-4)
     assert 0 < expected < 1

@@ -82,6 +82,28 @@ TEST(CompressedMatrix, DoesNotKnowCodewordsAlongARow) {
   EXPECT_EQ(ValidateCompressedMatrix(matrix, "m").code(), absl::StatusCode::kUnimplemented);
 }
 
+TEST(CompressedMatrix, NamesItsCodebooks) {
+  for (const CodebookKind kind :
+       {CodebookKind::kE8P, CodebookKind::kTrellis10, CodebookKind::kTrellis12}) {
+    const auto parsed = ParseCodebook(CodebookName(kind));
+    ASSERT_TRUE(parsed.ok());
+    EXPECT_EQ(*parsed, kind);
+  }
+  EXPECT_EQ(ParseCodebook("trellis-11").status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(base::MessageOf(ParseCodebook("e9").status()), testing::HasSubstr("\"e9\""));
+}
+
+TEST(CompressedMatrix, ChoosesACodebookByTheFactors) {
+  const base::Bits four(4);
+  const base::Bits sixteen(16);
+  EXPECT_EQ(ResolveCodebook("", 64, four, four), "trellis-10");
+  EXPECT_EQ(ResolveCodebook("", 64, sixteen, four), "trellis-10");
+  EXPECT_EQ(ResolveCodebook("", 64, sixteen, base::Bits(8)), "e8p");
+  EXPECT_EQ(ResolveCodebook("", 0, sixteen, sixteen), "trellis-10");
+  EXPECT_EQ(ResolveCodebook("trellis", 64, sixteen, sixteen), "trellis-12");
+  EXPECT_EQ(ResolveCodebook("abc", 64, four, four), "abc");
+}
+
 TEST(CompressedMatrix, IgnoresFactorBitsWithoutFactors) {
   CompressedMatrixHeader header;
   header.rows = 8;

@@ -87,6 +87,29 @@ TEST(Decompose, MoreBitsAndMoreRankLowerTheError) {
   EXPECT_LT(error(2, 32, 16), error(2, 32, 4));
 }
 
+TEST(Decompose, ATrellisBeatsE8pAtTheSameBits) {
+  const linalg::MatrixF weight = HeavyTailedWeight(256, 384);
+  const linalg::MatrixF hessian = OutlierHessian(384);
+  const auto run = [&](DecomposeOptions options, model::CodebookKind codebook) {
+    options.codebook = codebook;
+    return DecomposeAlone(weight, hessian, options);
+  };
+  for (const DecomposeOptions& options :
+       {OptionsOf(2, 0, 4), OptionsOf(3, 0, 4), OptionsOf(4, 0, 4), OptionsOf(2, 32, 4)}) {
+    const auto e8p = run(options, model::CodebookKind::kE8P);
+    const auto trellis = run(options, model::CodebookKind::kTrellis10);
+    ASSERT_TRUE(e8p.ok() && trellis.ok());
+    EXPECT_LT(trellis->relative_error, .97 * e8p->relative_error)
+        << options.q_bits.value() << " bits, rank " << options.rank;
+    EXPECT_EQ(model::BitsPerWeight(trellis->matrix.header),
+              model::BitsPerWeight(e8p->matrix.header));
+    const auto decoded = DecodeMatrix(trellis->matrix);
+    ASSERT_TRUE(decoded.ok());
+    EXPECT_NEAR(trellis->relative_error, PlainRelativeError(weight, *decoded, hessian),
+                1e-5 * trellis->relative_error);
+  }
+}
+
 TEST(Decompose, MixedFactorWidthsWork) {
   DecomposeOptions options = OptionsOf(2, 16, 4);
   for (const auto& [l_bits, r_bits] : {std::pair{4, 8}, {16, 4}, {8, 16}}) {
@@ -105,7 +128,8 @@ TEST(Decompose, GivesTheSameBitsForAnyNumberOfRanksAndThreads) {
   const auto hessian = PrepareHessian(OutlierHessian(200), 3);
   ASSERT_TRUE(hessian.ok());
   for (const auto& [rank, bits] : {std::pair{0, 4}, {48, 4}, {16, 16}, {12, 8}}) {
-    const DecomposeOptions options = OptionsOf(2, rank, bits);
+    DecomposeOptions options = OptionsOf(2, rank, bits);
+    if (rank == 48 || rank == 12) options.codebook = model::CodebookKind::kTrellis10;
     const Outcome one = DecomposeOnRanks(1, weight, *hessian, options);
     for (const int ranks : {1, 2, 4}) {
       for (const int threads : {1, 2}) {

@@ -143,7 +143,7 @@ TEST(Ldlq, DecodedValuesAreThoseOfTheCodes) {
   ASSERT_EQ(rounded.codes.size(), 2U * 40U);
   for (std::int64_t v = 0; v < 2; ++v) {
     linalg::MatrixF words(8, 40);
-    E8p(3).Decode(rounded.codes.data() + v * 40, 40, words.data(), 40);
+    E8p(3).Decode({rounded.codes.data() + v * 40, 1, 40, 40}, words.data(), 40);
     for (std::int64_t i = 0; 8 * v + i < 13 && i < 8; ++i) {
       for (std::int64_t k = 0; k < 40; ++k) {
         const std::int64_t row = 8 * v + i;
@@ -162,15 +162,17 @@ TEST(Ldlq, AnEmptyMatrixHasNoCodes) {
 TEST(Sweep, NeverRaisesTheObjectiveItSweeps) {
   const linalg::MatrixF a = Gaussian(72, 200, 5);
   const linalg::MatrixF h = TestHessian(200);
-  for (const int bits : {2, 3, 4}) {
+  const lattice::Codebook& trellis =
+      **lattice::FindCodebook(model::CodebookKind::kTrellis10, base::Bits(2));
+  for (const lattice::Codebook* codebook : {&E8p(2), &E8p(3), &E8p(4), &trellis}) {
     const std::vector<float> scales(72, 1 / 1.03F);
-    const RowGrid grid{&E8p(bits), scales};
+    const RowGrid grid{codebook, scales};
     Rounded rounded = Ldlq(a.view(), FactorOf(h).view(), grid, 64);
     double before = Objective(a, rounded.decoded, h);
     for (int sweep = 0; sweep < 4; ++sweep) {
       Sweep(a.view(), {h.view(), {}, 0}, grid, 64, rounded);
       const double after = Objective(a, rounded.decoded, h);
-      EXPECT_LE(after, before * (1 + 1e-5)) << bits;
+      EXPECT_LE(after, before * (1 + 1e-5)) << codebook->bits().value();
       before = after;
     }
   }

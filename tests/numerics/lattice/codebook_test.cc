@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace caldera::lattice {
@@ -43,6 +44,21 @@ GaussianError MeasureGaussianError(const Codebook& codebook, std::size_t count) 
   return {sum / n / power, std::sqrt(variance / n) / power};
 }
 
+const Codebook& Trellis(int state_bits, int bits) {
+  const auto kind = model::ParseCodebook("trellis-" + std::to_string(state_bits));
+  return **FindCodebook(*kind, base::Bits(bits));
+}
+
+std::vector<const Codebook*> AllCodebooks() {
+  std::vector<const Codebook*> all;
+  for (const int bits : {2, 3, 4}) {
+    for (const Codebook* codebook : {&E8p(bits), &Trellis(10, bits), &Trellis(12, bits)}) {
+      all.push_back(codebook);
+    }
+  }
+  return all;
+}
+
 TEST(Codebook, ExistsForTwoThreeAndFourBits) {
   for (const int bits : {2, 3, 4}) {
     EXPECT_EQ(E8p(bits).bits(), base::Bits(bits));
@@ -70,22 +86,52 @@ TEST(Codebook, ReachesItsDocumentedGaussianError) {
   }
 }
 
+TEST(Codebook, TrellisesReachTheirDocumentedGaussianError) {
+  const struct {
+    int state_bits;
+    int bits;
+    double error;
+  } kExpected[] = {{10, 2, .0748}, {10, 3, .0193}, {10, 4, .0052},
+                   {12, 2, .0742}, {12, 3, .0188}, {12, 4, .0048}};
+  for (const auto& expected : kExpected) {
+    const GaussianError measured =
+        MeasureGaussianError(Trellis(expected.state_bits, expected.bits), 16000);
+    EXPECT_NEAR(measured.mean, expected.error, .00005 + 4 * measured.standard_error)
+        << expected.state_bits << " state bits, " << expected.bits << " bits";
+  }
+}
+
+TEST(Codebook, TrellisValuesAreNormalQuantiles) {
+  // A code word of zeros decodes to the value of state 0, the quantile of 1 / 2^(L + 1).
+  const std::vector<std::uint32_t> zeros(8, 0);
+  std::vector<float> values(64);
+  Trellis(10, 2).Decode({zeros.data(), 8, 1, 1}, values.data(), 1);
+  for (const float value : values) {
+    EXPECT_FLOAT_EQ(value, -3.2971935F);
+    EXPECT_NEAR(std::erfc(-static_cast<double>(value) / std::sqrt(2.0)) / 2, .5 / 1024, 1e-9);
+  }
+}
+
 TEST(Codebook, CodesFitTheirWidthAndDecodeToWhatEncodeReturned) {
   std::mt19937 generator(12);
   std::normal_distribution<float> normal(0.0F, 1.5F);
-  for (const int bits : {2, 3, 4}) {
+  for (const Codebook* codebook : AllCodebooks()) {
     constexpr std::size_t kCount = 37;
+    const int bits = codebook->bits().value();
     std::vector<float> x(8 * kCount);
     for (float& value : x) value = normal(generator);
     std::vector<float> decoded(x.size());
     std::vector<std::uint32_t> codes(kCount);
-    E8p(bits).Encode(x.data(), kCount, kCount, codes.data(), decoded.data());
+    codebook->Encode(x.data(), kCount, kCount, codes.data(), decoded.data());
     for (const std::uint32_t code : codes) {
       EXPECT_EQ(bits == 4 ? 0U : code >> (8 * bits), 0U);
     }
+    // Encode has vectors side by side, Decode has them one below the other.
     std::vector<float> again(x.size());
-    E8p(bits).Decode(codes.data(), kCount, again.data(), kCount);
-    EXPECT_EQ(again, decoded);
+    codebook->Decode({codes.data(), kCount, 1, 1}, again.data(), 1);
+    for (std::size_t k = 0; k < kCount; ++k) {
+      for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(again[8 * k + i], decoded[i * kCount + k]);
+    }
   }
 }
 

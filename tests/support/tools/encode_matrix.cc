@@ -1,4 +1,4 @@
-// test-encode-matrix OUT.safetensors ROWS COLUMNS RANK Q_BITS L_BITS R_BITS SEED
+// test-encode-matrix OUT.safetensors ROWS COLUMNS RANK Q_BITS L_BITS R_BITS SEED CODEBOOK
 //
 // Writes one random compressed matrix "matrix" as its object, with the dense W that the library
 // decodes from it as a further tensor "weight": what the Python reader of
@@ -38,9 +38,10 @@ model::SafetensorsTensor DenseTensor(const linalg::MatrixF& dense) {
 }
 
 absl::Status Run(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 8) return base::InvalidArgument("expected 8 arguments");
+  if (arguments.size() != 9) return base::InvalidArgument("expected 9 arguments");
   const auto number = [&arguments](std::size_t i) { return std::stoll(arguments[i]); };
   model::CompressedMatrixHeader header;
+  CALDERA_ASSIGN_OR_RETURN(header.codebook, model::ParseCodebook(arguments[8]));
   header.rows = number(1);
   header.columns = number(2);
   header.rank = number(3);
