@@ -54,9 +54,9 @@ absl::StatusOr<decompose::DecomposeOptions> OptionsOf(const DecomposeFlags& flag
   options.r_bits = base::Bits(flags.r_bits == 0 ? flags.factor_bits : flags.r_bits);
   options.iterations = flags.iterations;
   options.output_seed = flags.seed;
-  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(model::ResolveCodebook(
-                                                 flags.codebook, options.rank, options.l_bits,
-                                                 options.r_bits)));
+  CALDERA_ASSIGN_OR_RETURN(options.codebook,
+                           model::ParseCodebook(model::ResolveCodebook(
+                               flags.codebook, options.rank, options.l_bits, options.r_bits)));
   return options;
 }
 

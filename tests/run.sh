@@ -22,6 +22,9 @@ for argument in "$@"; do
 done
 
 export OMP_WAIT_POLICY=passive
+# A program goes on after undefined behaviour unless told so: its test would pass.
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0
 if [ "$install" = yes ]; then
   caldera_install deploy/packages.txt tests/packages.txt
   # Debian's npm only where there is none: Node from elsewhere conflicts with it.

@@ -37,33 +37,32 @@ absl::Time ManualClock::Now() const {
   return now_;
 }
 
+// Locks are taken in this order: the clock's, the wakeup's. Advance pokes with the clock's held, so
+// that a wakeup stays until it is poked although its owner may drop it right after the wait.
 WaitResult ManualClock::WaitUntil(absl::Time deadline, Wakeup& wakeup) {
-  {
-    MutexLock lock(mutex_);
-    waiting_.push_back(&wakeup);
-    waiters_changed_.NotifyAll();
-  }
-  WaitResult result = WaitResult::kWoken;
-  {
-    MutexLock lock(wakeup.mutex_);
-    while (!wakeup.notified_ && Now() < deadline) wakeup.changed_.Wait(wakeup.mutex_);
-    if (!wakeup.notified_) result = WaitResult::kDeadline;
-    wakeup.notified_ = false;
-  }
   MutexLock lock(mutex_);
+  waiting_.push_back(&wakeup);
+  waiters_changed_.NotifyAll();
+  wakeup.mutex_.Lock();
+  while (!wakeup.notified_ && now_ < deadline) {
+    mutex_.Unlock();
+    wakeup.changed_.Wait(wakeup.mutex_);
+    wakeup.mutex_.Unlock();
+    mutex_.Lock();
+    wakeup.mutex_.Lock();
+  }
+  const WaitResult result = wakeup.notified_ ? WaitResult::kWoken : WaitResult::kDeadline;
+  wakeup.notified_ = false;
+  wakeup.mutex_.Unlock();
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &wakeup));
   return result;
 }
 
 void ManualClock::Advance(absl::Duration step) {
   CALDERA_CHECK(step >= absl::ZeroDuration(), "time cannot go back");
-  std::vector<Wakeup*> waiting;
-  {
-    MutexLock lock(mutex_);
-    now_ += step;
-    waiting = waiting_;
-  }
-  for (Wakeup* wakeup : waiting) wakeup->Poke();
+  MutexLock lock(mutex_);
+  now_ += step;
+  for (Wakeup* wakeup : waiting_) wakeup->Poke();
 }
 
 int ManualClock::waiters() const {

@@ -75,7 +75,7 @@ function(caldera_test_folder name)
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE caldera_options caldera_warnings ${ARG_DEPS}
                         GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
 # For targets most of whose sources include gRPC headers: they are parsed once, in caldera_proto.

@@ -158,12 +158,9 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const linalg::MatrixF original = DividedBy(local_rows, unit);
   const Rotation output = MakeRotation(partition.rows(), options.output_seed, Side::kOutput);
   const linalg::MatrixF rotated = Rotated(context, original, state.input, output);
-  const Problem problem{rotated.view(),
-                        {state.rotated.view(), state.factor.view()},
-                        *codebook,
-                        *search,
-                        HeaderOf(partition.rows(), hessian, output, options),
-                        options.iterations};
+  const Problem problem{
+      rotated.view(), {state.rotated.view(), state.factor.view()},          *codebook,
+      *search,        HeaderOf(partition.rows(), hessian, output, options), options.iterations};
   const auto decoding_with = [&](const lattice::Codebook& code) {
     return Objective::Decoding{code, problem.header, state.input, output};
   };

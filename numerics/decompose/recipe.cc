@@ -111,8 +111,8 @@ class Recipe {
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
     CALDERA_RETURN_IF_ERROR(SetGrid(target));
-    CALDERA_ASSIGN_OR_RETURN(
-        Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
+    CALDERA_ASSIGN_OR_RETURN(Rounded q,
+                             RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
     const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
     CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
                              FitLowRank(context_, residual.view(), problem_.metric,
@@ -218,8 +218,8 @@ class Recipe {
   const Problem& problem_;
   BestIterate& best_;
   const lattice::Codebook* codebook_;  // of the iterate at work
-  std::vector<float> q_scales_;  // for each group of local rows
-  std::vector<float> scales_;    // for each local row
+  std::vector<float> q_scales_;        // for each group of local rows
+  std::vector<float> scales_;          // for each local row
 };
 
 }  // namespace

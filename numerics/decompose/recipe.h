@@ -20,8 +20,8 @@ namespace caldera::decompose {
 
 // One matrix in the rotated basis. Views live as long as the call.
 struct Problem {
-  linalg::ConstViewF weight;  // W~, local rows x n
-  Metric metric;              // damped rotated H and its factor
+  linalg::ConstViewF weight;          // W~, local rows x n
+  Metric metric;                      // damped rotated H and its factor
   const lattice::Codebook& codebook;  // of the result
   // What the iterates before the last are rounded with: `codebook` itself, or a faster one of the
   // same bits.
@@ -60,9 +60,9 @@ class BestIterate {
   int index_ = 0;
 };
 
-// Rank 0: LDLQ, then sweeps (none by default with a trellis). 4-bit factors: the rank split into a signal and a correction. Finer
-// factors: alternation against the downdated Hessian. Every iterate is offered to `best`; at least
-// the last is of `problem.codebook`.
+// Rank 0: LDLQ, then sweeps (none by default with a trellis). 4-bit factors: the rank split into a
+// signal and a correction. Finer factors: alternation against the downdated Hessian. Every iterate
+// is offered to `best`; at least the last is of `problem.codebook`.
 absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best);
 
 }  // namespace caldera::decompose

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "numerics/dist/poll.h"
 
 namespace caldera::dist {
 namespace {
@@ -27,16 +28,14 @@ void ForPieces(std::span<T> values, Send send) {
   }
 }
 
-// Polls with growing pauses: a rank without work must not burn a core as MPI_Wait would.
+// A rank without work must not burn a core as MPI_Wait would.
 void WaitAsleep(MPI_Request& request) {
-  auto pause = std::chrono::milliseconds(1);
-  int done = 0;
-  MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-  while (done == 0) {
-    std::this_thread::sleep_for(pause);
-    pause = std::min(2 * pause, std::chrono::milliseconds(20));
-    MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-  }
+  const auto done = [&request] {
+    int flag = 0;
+    MPI_Test(&request, &flag, MPI_STATUS_IGNORE);
+    return flag != 0;
+  };
+  PollAsleep(done, [](std::chrono::milliseconds pause) { std::this_thread::sleep_for(pause); });
 }
 
 class MpiCommunicator final : public Communicator {

@@ -129,8 +129,8 @@ HWY_INLINE VF SquaredDistance(const Vector8& x, const Vector8& y) {
   return sum;
 }
 
-// Codes of one register of vectors; x becomes the codewords. With a second stage of E8P the first is
-// tried with both shifts, and the better sum kept; before the ball that gains nothing.
+// Codes of one register of vectors; x becomes the codewords. With a second stage of E8P the first
+// is tried with both shifts, and the better sum kept; before the ball that gains nothing.
 template <E8pResidual kResidual>
 HWY_INLINE VI EncodeRegister(Vector8& x) {
   for (VF& component : x.v) component = Sanitise(component);

@@ -11,9 +11,8 @@ namespace {
 // use.
 template <int kStateBits>
 const TrellisCodebook& Trellis(std::size_t index) {
-  static const TrellisCodebook codebooks[] = {{kStateBits, base::Bits(2)},
-                                              {kStateBits, base::Bits(3)},
-                                              {kStateBits, base::Bits(4)}};
+  static const TrellisCodebook codebooks[] = {
+      {kStateBits, base::Bits(2)}, {kStateBits, base::Bits(3)}, {kStateBits, base::Bits(4)}};
   return codebooks[index];
 }
 

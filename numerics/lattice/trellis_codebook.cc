@@ -97,7 +97,8 @@ void TrellisCodebook::Decode(const CodeRows& codes, float* out, std::size_t stri
         symbols[t] = static_cast<std::uint8_t>((word >> (bits * (t % kComponents))) & mask);
       }
       kernels::TrellisDecode(code, std::span(symbols).first(steps), std::span(values).first(steps));
-      for (std::size_t t = 0; t < steps; ++t) out[(first * kComponents + t) * stride + j] = values[t];
+      for (std::size_t t = 0; t < steps; ++t)
+        out[(first * kComponents + t) * stride + j] = values[t];
     }
   }
 }

@@ -133,7 +133,8 @@ TYPED_TEST_P(StateStoreContract, KeepsTasksInTheOrderOfInsertion) {
   for (const std::string& id : ids) transition.tasks.push_back({ContractTask("a", id), {}});
   ASSERT_TRUE(this->store().Apply(transition).ok());
   std::vector<std::string> loaded;
-  for (const TaskRecord& task : this->Reload().jobs.at("a").tasks) loaded.push_back(task.id);
+  const ClusterState state = this->Reload();
+  for (const TaskRecord& task : state.jobs.at("a").tasks) loaded.push_back(task.id);
   EXPECT_EQ(loaded, ids);
 }
 

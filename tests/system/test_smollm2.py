@@ -32,12 +32,12 @@ def bible(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compress(bible, tmp_path_factory):
-    """compress(q_bits, rank) -> (checkpoint folder, summary)."""
+    """compress(q_bits, rank, samples) -> (checkpoint folder, summary)."""
 
-    def run(q_bits, rank):
+    def run(q_bits, rank, samples=16):
         output = tmp_path_factory.mktemp(f"smollm2-{q_bits}bit-r{rank}") / "out"
         summary = cluster.caldera_json(
-            "compress", SMOLLM2, output, "--calibration", bible["calibration"], "--samples", 16,
+            "compress", SMOLLM2, output, "--calibration", bible["calibration"], "--samples", samples,
             "--seq-len", 256, "--q-bits", q_bits, "--rank", rank, "--factor-bits", 4)
         print(f"{q_bits} bits, rank {rank}: {summary['bits_per_weight']:.3f} bits per weight, "
               f"{summary['model_bits_per_weight']:.3f} of the model, "
@@ -136,7 +136,7 @@ def test_verify_accepts_the_checkpoint(two_bit):
 
 
 def test_four_bits_without_factors_keep_the_perplexity(compress, perplexity, original):
-    output, summary = compress(4, 0)
+    output, summary = compress(4, 0, samples=32)
     compressed = perplexity("4 bits, rank 0", output)
     print(f"4 bits, rank 0: {100 * (compressed / original - 1):+.2f} %")
     assert compressed <= 1.08 * original

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
 #include <thread>
 
 namespace caldera::base {
@@ -61,6 +63,24 @@ TEST(ManualClock, AdvancingEndsTheWaitsWhoseDeadlineHasCome) {
   late_wakeup.Notify();
   late.join();
   EXPECT_EQ(clock.waiters(), 0);
+}
+
+// The waiter may see the new time before Advance comes to its wakeup, and drops it then.
+TEST(ManualClock, AWakeupMayGoAsSoonAsItsWaitIsOver) {
+  ManualClock clock;
+  std::atomic<bool> done = false;
+  std::thread waiter([&] {
+    for (int i = 0; i < 500; ++i) {
+      const auto wakeup = std::make_unique<Wakeup>();
+      EXPECT_EQ(clock.WaitFor(absl::Seconds(1), *wakeup), WaitResult::kDeadline);
+    }
+    done = true;
+  });
+  while (!done) {
+    clock.Advance(absl::Seconds(1));
+    std::this_thread::yield();
+  }
+  waiter.join();
 }
 
 TEST(ManualClock, ANotificationWinsOverADeadline) {

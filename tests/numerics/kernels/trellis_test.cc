@@ -21,8 +21,7 @@ std::vector<float> Gaussian(std::size_t count, unsigned seed) {
 
 struct Table {
   Table(int state_bits, int bits)
-      : values(Gaussian(std::size_t{1} << state_bits, 99)),
-        code{state_bits, bits, values.data()} {}
+      : values(Gaussian(std::size_t{1} << state_bits, 99)), code{state_bits, bits, values.data()} {}
   std::vector<float> values;
   TrellisCode code;
 };
