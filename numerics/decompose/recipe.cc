@@ -48,14 +48,15 @@ class Recipe {
   int IterationsOr(int fallback) const {
     return problem_.iterations > 0 ? problem_.iterations : fallback;
   }
+  // A sweep with a trellis costs as much as the LDLQ before it and gains about a percent.
+  int SweepsOf(int sweeps) const { return codebook_->sequence() > 1 ? 0 : sweeps; }
   SweptHessian Plain() const { return {problem_.metric.hessian, {}, 0}; }
 
   absl::Status QuantiseOnly() {
     codebook_ = &problem_.codebook;
     CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
-    // A sweep with a trellis costs as much as its LDLQ and gains half a percent.
-    const int sweeps = IterationsOr(codebook_->sequence() > 1 ? 0 : kPlainSweeps);
+    const int sweeps = IterationsOr(SweepsOf(kPlainSweeps));
     if (sweeps == 0) return Offer(q, {}).status();
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(problem_.weight, Plain(), q);
@@ -111,8 +112,8 @@ class Recipe {
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
     CALDERA_RETURN_IF_ERROR(SetGrid(target));
-    CALDERA_ASSIGN_OR_RETURN(Rounded q,
-                             RoundDowndated(target, candidate.rows.view(), kSplitDelta, 1));
+    CALDERA_ASSIGN_OR_RETURN(
+        Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, SweepsOf(1)));
     const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
     CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
                              FitLowRank(context_, residual.view(), problem_.metric,
