@@ -215,7 +215,7 @@ bool AllFinite(const float* x, std::size_t count) {
   for (; i + lanes <= count; i += lanes) {
     if (!hn::AllTrue(d, hn::IsFinite(hn::LoadU(d, x + i)))) return false;
   }
-  return hn::AllTrue(d, hn::IsFinite(LoadTail(x + i, count - i, 0)));
+  return i == count || hn::AllTrue(d, hn::IsFinite(LoadTail(x + i, count - i, 0)));
 }
 
 }  // namespace HWY_NAMESPACE
