@@ -72,12 +72,12 @@ absl::StatusOr<Coded> Code(const linalg::MatrixF& weight, linalg::MatrixF hessia
                                  weight.rows(), weight.columns(), hessian.rows(),
                                  hessian.columns());
   }
+  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options, OptionsOf(flags));
   dist::SerialCommunicator serial;
   const dist::RowPartition partition(weight.rows(), decompose::RowBlock(weight.rows()), 1);
   CALDERA_ASSIGN_OR_RETURN(const auto prepared,
                            decompose::PrepareHessian(std::move(hessian), flags.seed + 1));
   Coded coded;
-  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options, OptionsOf(flags));
   CALDERA_ASSIGN_OR_RETURN(
       coded.result, decompose::Decompose(weight.view(), partition, prepared, options, serial));
   CALDERA_ASSIGN_OR_RETURN(coded.object, model::EncodeMatrixObject("weight", coded.result.matrix));
