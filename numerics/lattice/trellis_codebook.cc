@@ -5,8 +5,7 @@
 #include <cmath>
 #include <numbers>
 #include <span>
-
-#include "numerics/kernels/trellis.h"
+#include <vector>
 
 namespace caldera::lattice {
 namespace {
@@ -53,12 +52,11 @@ std::vector<float> ValuesOf(int state_bits, base::Bits bits) {
 }  // namespace
 
 TrellisCodebook::TrellisCodebook(int state_bits, base::Bits bits)
-    : state_bits_(state_bits), bits_(bits), values_(ValuesOf(state_bits, bits)) {}
+    : bits_(bits), code_(state_bits, bits.value(), ValuesOf(state_bits, bits)) {}
 
 void TrellisCodebook::Encode(const float* x, std::size_t stride, std::size_t count,
                              std::uint32_t* codes, float* decoded) const {
   thread_local kernels::TrellisScratch scratch;
-  const kernels::TrellisCode code{state_bits_, bits_.value(), values_.data()};
   std::array<float, kMaxSteps> values;
   std::array<std::uint8_t, kMaxSteps> symbols;
   for (std::size_t first = 0; first < count; first += kSequence) {
@@ -67,7 +65,7 @@ void TrellisCodebook::Encode(const float* x, std::size_t stride, std::size_t cou
     for (std::size_t t = 0; t < steps; ++t) {
       values[t] = x[t % kComponents * stride + first + t / kComponents];
     }
-    kernels::TrellisEncode(code, std::span(values).first(steps), scratch,
+    kernels::TrellisEncode(code_, std::span(values).first(steps), scratch,
                            std::span(symbols).first(steps));
     std::fill_n(codes + first, vectors, 0U);
     for (std::size_t t = 0; t < steps; ++t) {
@@ -76,7 +74,7 @@ void TrellisCodebook::Encode(const float* x, std::size_t stride, std::size_t cou
           << (static_cast<unsigned>(bits_.value()) * (t % kComponents));
     }
     if (decoded == nullptr) continue;
-    kernels::TrellisDecode(code, std::span(symbols).first(steps), std::span(values).first(steps));
+    kernels::TrellisDecode(code_, std::span(symbols).first(steps), std::span(values).first(steps));
     for (std::size_t t = 0; t < steps; ++t) {
       decoded[t % kComponents * stride + first + t / kComponents] = values[t];
     }
@@ -84,7 +82,6 @@ void TrellisCodebook::Encode(const float* x, std::size_t stride, std::size_t cou
 }
 
 void TrellisCodebook::Decode(const CodeRows& codes, float* out, std::size_t stride) const {
-  const kernels::TrellisCode code{state_bits_, bits_.value(), values_.data()};
   const auto bits = static_cast<unsigned>(bits_.value());
   const std::uint32_t mask = (1U << bits) - 1;
   std::array<float, kMaxSteps> values;
@@ -96,7 +93,8 @@ void TrellisCodebook::Decode(const CodeRows& codes, float* out, std::size_t stri
         const std::uint32_t word = codes.data[(first + t / kComponents) * codes.stride + j];
         symbols[t] = static_cast<std::uint8_t>((word >> (bits * (t % kComponents))) & mask);
       }
-      kernels::TrellisDecode(code, std::span(symbols).first(steps), std::span(values).first(steps));
+      kernels::TrellisDecode(code_, std::span(symbols).first(steps),
+                             std::span(values).first(steps));
       for (std::size_t t = 0; t < steps; ++t)
         out[(first * kComponents + t) * stride + j] = values[t];
     }

@@ -11,9 +11,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "common/base/types.h"
+#include "numerics/kernels/trellis.h"
 #include "numerics/lattice/codebook.h"
 
 namespace caldera::lattice {
@@ -36,9 +36,8 @@ class TrellisCodebook final : public Codebook {
   void Decode(const CodeRows& codes, float* out, std::size_t stride) const override;
 
  private:
-  int state_bits_;
   base::Bits bits_;
-  std::vector<float> values_;
+  kernels::TrellisCode code_;
 };
 
 }  // namespace caldera::lattice

@@ -39,7 +39,8 @@ class ExportDenseTest : public testing::Test {
   void CompressOneMatrix() {
     const model::CompressedMatrixHeader header = coordinator::TinyHeader(0);
     const model::CompressedMatrix matrix = test_support::RandomCompressedMatrix(header, 3);
-    std::vector<model::SafetensorsTensor> tensors = coordinator::TinyTensors();
+    std::vector<model::SafetensorsTensor> tensors =
+        coordinator::RandomTensors(coordinator::TinyConfig());
     const std::string weight = fmt::format("{}.weight", kMatrix);
     std::erase_if(tensors, [&weight](const model::SafetensorsTensor& tensor) {
       return tensor.declaration.name == weight;

@@ -50,7 +50,7 @@ TEST_F(Planner, NamesAMissingTokenizer) {
 }
 
 TEST_F(Planner, NamesAMissingTensor) {
-  std::vector<model::SafetensorsTensor> tensors = TinyTensors();
+  std::vector<model::SafetensorsTensor> tensors = RandomTensors(TinyConfig());
   std::erase_if(tensors, [](const model::SafetensorsTensor& tensor) {
     return tensor.declaration.name == "model.layers.1.mlp.up_proj.weight";
   });
@@ -67,7 +67,7 @@ TEST_F(Planner, NamesATruncatedModelFile) {
 }
 
 TEST_F(Planner, NamesATensorOfTheWrongShape) {
-  std::vector<model::SafetensorsTensor> tensors = TinyTensors();
+  std::vector<model::SafetensorsTensor> tensors = RandomTensors(TinyConfig());
   for (model::SafetensorsTensor& tensor : tensors) {
     if (tensor.declaration.name != "model.layers.0.self_attn.q_proj.weight") continue;
     tensor.declaration.shape = {8, 32};

@@ -55,8 +55,8 @@ inline model::SafetensorsTensor RandomTensor(const model::ExpectedTensor& expect
   return {{expected.name, model::Dtype::kF32, expected.shape}, FloatBytes(count, seed)};
 }
 
-inline std::vector<model::SafetensorsTensor> TinyTensors() {
-  const model::ModelConfig config = TinyConfig();
+// Every tensor of a model with this configuration, with its own seed.
+inline std::vector<model::SafetensorsTensor> RandomTensors(const model::ModelConfig& config) {
   std::vector<model::ExpectedTensor> expected = model::NonLayerTensors(config);
   for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
     for (const auto& tensor : model::ProjectionTensors(config, layer)) expected.push_back(tensor);
@@ -114,7 +114,8 @@ inline v1::JobSpec WriteTinyJob(const std::string& directory) {
   Must(base::MakeDirectories(model));
   Must(base::WriteFile(model + "/config.json", model::ModelConfigToJson(TinyConfig())));
   Must(base::WriteFile(model + "/tokenizer.json", TinyTokenizerJson()));
-  WriteBytes(model + "/model.safetensors", Must(model::WriteSafetensors({}, TinyTensors())));
+  WriteBytes(model + "/model.safetensors",
+             Must(model::WriteSafetensors({}, RandomTensors(TinyConfig()))));
   Must(base::WriteFile(directory + "/text.txt", std::string(2000, 'a')));
   v1::JobSpec spec;
   spec.set_model_uri(model);

@@ -43,19 +43,6 @@ inline model::ModelConfig SmallConfig() {
   return config;
 }
 
-inline std::vector<model::SafetensorsTensor> SmallTensors(const model::ModelConfig& config) {
-  std::vector<model::ExpectedTensor> expected = model::NonLayerTensors(config);
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
-    for (const auto& tensor : model::ProjectionTensors(config, layer)) expected.push_back(tensor);
-    for (const auto& tensor : model::OtherLayerTensors(config, layer)) expected.push_back(tensor);
-  }
-  std::vector<model::SafetensorsTensor> tensors;
-  for (const model::ExpectedTensor& tensor : expected) {
-    tensors.push_back(coordinator::RandomTensor(tensor, static_cast<unsigned>(tensors.size())));
-  }
-  return tensors;
-}
-
 // Printable, without a short period.
 inline std::string SmallText(std::size_t size) {
   std::string text(size, ' ');
@@ -72,7 +59,7 @@ inline void WriteSmallModel(const std::string& directory, const model::ModelConf
   Must(base::WriteFile(directory + "/config.json", model::ModelConfigToJson(config)));
   Must(base::WriteFile(directory + "/tokenizer.json", coordinator::TinyTokenizerJson()));
   coordinator::WriteBytes(directory + "/model.safetensors",
-                          Must(model::WriteSafetensors({}, SmallTensors(config))));
+                          Must(model::WriteSafetensors({}, coordinator::RandomTensors(config))));
 }
 
 class JobFixture {

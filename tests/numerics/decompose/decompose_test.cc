@@ -99,7 +99,9 @@ TEST(Decompose, ATrellisBeatsE8pAtTheSameBits) {
     const auto e8p = run(options, model::CodebookKind::kE8P);
     const auto trellis = run(options, model::CodebookKind::kTrellis10);
     ASSERT_TRUE(e8p.ok() && trellis.ok());
-    EXPECT_LT(trellis->relative_error, .97 * e8p->relative_error)
+    // Beside factors the gain is a part of the error, and small at this size.
+    const double bound = options.rank == 0 ? .96 : .99;
+    EXPECT_LT(trellis->relative_error, bound * e8p->relative_error)
         << options.q_bits.value() << " bits, rank " << options.rank;
     EXPECT_EQ(model::BitsPerWeight(trellis->matrix.header),
               model::BitsPerWeight(e8p->matrix.header));
