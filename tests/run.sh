@@ -11,11 +11,12 @@ root=$PWD
 . deploy/setup.sh
 
 preset=release
+seconds=300  # of one C++ test
 install=yes
 for argument in "$@"; do
   case "$argument" in
-    --asan) preset=asan ;;
-    --tsan) preset=tsan ;;
+    --asan) preset=asan seconds=900 ;;
+    --tsan) preset=tsan seconds=900 ;;
     --no-install) install=no ;;
     *) echo "tests/run.sh: unknown argument $argument" >&2; exit 2 ;;
   esac
@@ -37,7 +38,7 @@ caldera_build "$preset"
 
 failed=0
 echo "== C++ tests ($preset)"
-(cd "$build" && ctest --output-on-failure -j "$(nproc)" --timeout 300) || failed=1
+(cd "$build" && ctest --output-on-failure -j "$(nproc)" --timeout "$seconds") || failed=1
 
 if [ "$preset" = release ]; then
   caldera_venv
