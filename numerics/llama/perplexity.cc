@@ -3,20 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <limits>
-#include <utility>
 
 #include "common/base/status.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/kernels/transformer.h"
 #include "numerics/linalg/blas.h"
+#include "numerics/llama/head.h"
 
 namespace caldera::llama {
 namespace {
-
-constexpr std::int64_t kVocabularyChunk = 4096;
-// Tokens per head GEMM: fixed, so that the bits of a row do not depend on the window's neighbours.
-constexpr std::int64_t kTokenBlock = 256;
 
 // What scoring keeps per predicted token.
 struct TokenScore {
@@ -36,12 +33,6 @@ double LogAddExp(double a, double b) {
   if (larger == -std::numeric_limits<double>::infinity()) return larger;
   return larger + std::log1p(std::exp(std::min(a, b) - larger));
 }
-
-// Rows of the head [first, first + rows.rows()).
-struct HeadChunk {
-  std::int64_t first = 0;
-  linalg::MatrixF rows;
-};
 
 void ScoreRow(const HeadChunk& chunk, std::int32_t target, const float* logits, TokenScore& score) {
   const auto count = static_cast<std::size_t>(chunk.rows.rows());
@@ -68,39 +59,10 @@ void ScoreChunk(const HeadChunk& chunk, ScoredWindow& scored) {
 absl::Status ForEachHeadChunk(const model::TensorSource& source, const model::ModelConfig& config,
                               const std::function<void(const HeadChunk&)>& use) {
   for (std::int64_t first = 0; first < config.vocab_size; first += kVocabularyChunk) {
-    const std::int64_t count = std::min(kVocabularyChunk, config.vocab_size - first);
-    CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF rows, LoadHeadRows(source, config, first, count));
-    use({first, std::move(rows)});
+    CALDERA_ASSIGN_OR_RETURN(const HeadChunk chunk, LoadHeadChunk(source, config, first));
+    use(chunk);
   }
   return absl::OkStatus();
-}
-
-absl::Status ApplyFinalNorm(const model::TensorSource& source, const model::ModelConfig& config,
-                            ActivationSet& activations) {
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<float> norm, LoadFinalNorm(source, config));
-  const auto epsilon = static_cast<float>(config.rms_norm_eps);
-  for (linalg::MatrixF& hidden : activations.windows) {
-    for (std::int64_t i = 0; i < hidden.rows(); ++i) {
-      kernels::RmsNorm(hidden.row(i), norm.data(), norm.size(), epsilon, hidden.row(i));
-    }
-  }
-  return absl::OkStatus();
-}
-
-using StepDone = std::function<void()>;
-
-// Hidden states after the final norm: all layers, each loaded once.
-absl::StatusOr<ActivationSet> FinalHidden(const model::TensorSource& source,
-                                          const model::ModelConfig& config,
-                                          std::span<const Window> windows, const StepDone& done) {
-  CALDERA_ASSIGN_OR_RETURN(ActivationSet activations, Embed(source, config, windows));
-  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
-    CALDERA_ASSIGN_OR_RETURN(const LayerWeights weights, LoadLayer(source, config, layer));
-    RunLayer(config, weights, activations);
-    done();
-  }
-  CALDERA_RETURN_IF_ERROR(ApplyFinalNorm(source, config, activations));
-  return activations;
 }
 
 std::vector<double> LogProbabilities(const ScoredWindow& scored) {
@@ -131,36 +93,34 @@ absl::StatusOr<std::vector<std::vector<double>>> ScoreWindows(const model::Tenso
   return values;
 }
 
-// Consecutive windows whose hidden states fit into the limit together (one at least).
-std::vector<std::span<const Window>> Passes(std::span<const Window> windows,
-                                            std::int64_t token_limit) {
-  std::vector<std::span<const Window>> passes;
-  std::size_t first = 0;
-  std::int64_t tokens = 0;
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    const auto size = static_cast<std::int64_t>(windows[i].size());
-    if (i > first && tokens + size > token_limit) {
-      passes.push_back(windows.subspan(first, i - first));
-      first = i;
-      tokens = 0;
-    }
-    tokens += size;
-  }
-  if (first < windows.size()) passes.push_back(windows.subspan(first));
-  return passes;
-}
-
-// Sum over windows of the sum over tokens, both in order.
-void AddScores(const std::vector<std::vector<double>>& log_probabilities, Perplexity& total) {
+// The loss of each window, summed over its tokens in order.
+void AddLosses(const std::vector<std::vector<double>>& log_probabilities,
+               std::vector<ClusterSum>& losses) {
   for (const std::vector<double>& window : log_probabilities) {
-    double sum = 0;
-    for (const double value : window) sum -= value;
-    total.nll += sum;
-    total.tokens += static_cast<std::int64_t>(window.size());
+    ClusterSum loss{0, static_cast<std::int64_t>(window.size())};
+    for (const double value : window) loss.sum -= value;
+    losses.push_back(loss);
   }
 }
 
 }  // namespace
+
+absl::StatusOr<Perplexity> PerplexityOf(std::span<const ClusterSum> losses) {
+  Perplexity result;
+  for (const ClusterSum& loss : losses) {
+    result.tokens += loss.count;
+    if (loss.count > 0) ++result.windows;
+  }
+  if (result.tokens == 0) return base::InvalidArgument("no window has a token to score");
+  const MeanEstimate nll = MeanOfClusters(losses);
+  result.nll = nll.mean;
+  result.perplexity = std::exp(nll.mean);
+  if (nll.standard_error) {
+    result.nll_standard_error = nll.standard_error;
+    result.perplexity_standard_error = result.perplexity * *nll.standard_error;
+  }
+  return result;
+}
 
 absl::StatusOr<Perplexity> EvaluatePerplexity(const model::TensorSource& source,
                                               const model::ModelConfig& config,
@@ -174,15 +134,12 @@ absl::StatusOr<Perplexity> EvaluatePerplexity(const model::TensorSource& source,
     ++done;
     if (options.progress) options.progress(done, steps);
   };
-  Perplexity total;
+  std::vector<ClusterSum> losses;
   for (const std::span<const Window> pass : passes) {
     CALDERA_ASSIGN_OR_RETURN(const auto scores, ScoreWindows(source, config, pass, step));
-    AddScores(scores, total);
+    AddLosses(scores, losses);
   }
-  if (total.tokens == 0) return base::InvalidArgument("no window has a token to score");
-  total.nll /= static_cast<double>(total.tokens);
-  total.perplexity = std::exp(total.nll);
-  return total;
+  return PerplexityOf(losses);
 }
 
 absl::StatusOr<std::vector<std::vector<double>>> TokenLogProbabilities(

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,16 +16,25 @@
 #include "common/model/tensor_source.h"
 #include "numerics/linalg/matrix.h"
 #include "numerics/llama/model.h"
+#include "numerics/llama/statistics.h"
 
 namespace caldera::llama {
 
 // `nll` is the mean negative log-likelihood in nats over `tokens` scored tokens (all but the first
-// of each window); perplexity = exp(nll).
+// of each window); perplexity = exp(nll). Standard errors take each of `windows` windows that hold
+// scored tokens as one draw (MeanOfClusters) and are absent below two; that of the perplexity is
+// perplexity * nll_standard_error, the first term of its Taylor series.
 struct Perplexity {
   std::int64_t tokens = 0;
+  std::int64_t windows = 0;
   double nll = 0;
   double perplexity = 0;
+  std::optional<double> nll_standard_error;
+  std::optional<double> perplexity_standard_error;
 };
+
+// From the summed loss of each window. INVALID_ARGUMENT when no token was scored.
+absl::StatusOr<Perplexity> PerplexityOf(std::span<const ClusterSum> losses);
 
 struct PerplexityOptions {
   // Hidden states held at once; more windows than fit go in several passes over the layers.

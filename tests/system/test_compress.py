@@ -135,6 +135,18 @@ def test_eval_of_the_dense_export_is_that_of_the_checkpoint(compression, dense, 
     assert exported["perplexity"] == pytest.approx(checkpoint["perplexity"], rel=5e-3)
 
 
+def test_eval_measures_the_checkpoint_against_its_original(compression, texts):
+    report = cluster.caldera_json("eval", compression.output, "--reference", compression.model, "--text",
+                                  texts["evaluation"], "--seq-len", SEQ_LEN, "--max-tokens", MAX_TOKENS)
+    original = evaluate(compression.model, texts["evaluation"])
+    checkpoint = evaluate(compression.output, texts["evaluation"])
+    assert report["reference_perplexity"] == pytest.approx(original["perplexity"], rel=1e-5)
+    assert report["perplexity"] == pytest.approx(checkpoint["perplexity"], rel=1e-5)
+    assert report["nll_difference"] == pytest.approx(checkpoint["nll"] - original["nll"], abs=1e-5)
+    assert 0 < report["kl_standard_error"] < report["kl"] < report["kl_p99"]
+    assert 0 < report["top1_agreement"] < 1
+
+
 def test_the_dense_export_is_an_ordinary_model(dense, compression):
     exported = json.loads((dense / "config.json").read_text())
     original = json.loads((compression.model / "config.json").read_text())

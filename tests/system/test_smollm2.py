@@ -131,6 +131,15 @@ def test_the_bits_are_what_the_settings_say(two_bit):
     assert summary["output_bytes"] < 0.35 * summary["bfloat16_bytes"]
 
 
+def test_two_bits_diverge_little_from_the_original(two_bit, bible):
+    report = cluster.caldera_json("eval", two_bit[0], "--reference", SMOLLM2, "--text",
+                                  bible["evaluation"], "--seq-len", 256, "--max-tokens", 1024)
+    print(f"2 bits, rank 64: KL {report['kl']:.3f} +- {report['kl_standard_error']:.3f}, "
+          f"the same first token {100 * report['top1_agreement']:.0f} %")
+    assert 0.1 < report["kl"] < 1
+    assert 0.4 < report["top1_agreement"] < 0.9
+
+
 def test_verify_accepts_the_checkpoint(two_bit):
     assert cluster.caldera_json("verify", two_bit[0])["ok"]
 

@@ -103,6 +103,43 @@ TEST(Perplexity, LogitsMatchTheReference) {
   EXPECT_LE(RelativeDifference(logits->view(), expected), 4 * 0x1p-24 * 10 * 28);
 }
 
+TEST(Perplexity, OfLossesHasTheStandardErrorOfTheHandComputedExample) {
+  // Mean 1.1; residuals 1 - 2.2 = -1.2 and 4.5 - 3.3 = 1.2: error sqrt(2 * 2.88) / 5 = 0.48.
+  const std::vector<ClusterSum> losses = {{1, 2}, {4.5, 3}, {0, 0}};
+  const auto result = PerplexityOf(losses);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tokens, 5);
+  EXPECT_EQ(result->windows, 2);
+  EXPECT_NEAR(result->nll, 1.1, 1e-15);
+  EXPECT_NEAR(result->nll_standard_error.value(), 0.48, 1e-15);
+  EXPECT_NEAR(result->perplexity_standard_error.value(), 0.48 * std::exp(1.1), 1e-14);
+}
+
+TEST(Perplexity, TakesEachWindowAsOneDraw) {
+  const model::ModelConfig config = TinyConfig();
+  const MemoryTensors tensors = RandomModel(config);
+  const std::vector<Ids> ids = SomeIds(4, config.vocab_size);
+  const auto scores = TokenLogProbabilities(tensors, config, Views(ids));
+  ASSERT_TRUE(scores.ok());
+  std::vector<ClusterSum> losses;
+  for (const auto& window : *scores) {
+    losses.push_back({0, static_cast<std::int64_t>(window.size())});
+    for (const double value : window) losses.back().sum -= value;
+  }
+  const auto result = EvaluatePerplexity(tensors, config, Views(ids));
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->nll_standard_error, MeanOfClusters(losses).standard_error);
+  EXPECT_GT(result->nll_standard_error.value(), 0);
+}
+
+TEST(Perplexity, OfOneWindowHasNoStandardError) {
+  const model::ModelConfig config = TinyConfig();
+  const auto result = EvaluatePerplexity(RandomModel(config), config, Views({RandomIds(9, 50, 3)}));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->nll_standard_error.has_value());
+  EXPECT_FALSE(result->perplexity_standard_error.has_value());
+}
+
 TEST(Perplexity, GivesTheSameBitsForAnyMemoryLimitAndNumberOfThreads) {
   const model::ModelConfig config = WideConfig();
   const MemoryTensors tensors = RandomModel(config);
