@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
 #include "common/model/local_files.h"
+#include "common/model/recipe.h"
 #include "common/model/safetensors.h"
 #include "numerics/decompose/decompose.h"
 #include "numerics/kernels/parallel.h"
@@ -23,7 +24,8 @@ struct DecomposeFlags {
   std::string input;
   std::string output_file;
   std::string codebook;
-  int q_bits = 2;
+  std::string recipe;
+  double q_bits = 2;
   std::int64_t rank = 64;
   int factor_bits = 4;
   int l_bits = 0;
@@ -48,15 +50,16 @@ absl::StatusOr<linalg::MatrixF> LoadMatrix(const model::SafetensorsFile& file,
 
 absl::StatusOr<decompose::DecomposeOptions> OptionsOf(const DecomposeFlags& flags) {
   decompose::DecomposeOptions options;
-  options.q_bits = base::Bits(flags.q_bits);
+  CALDERA_ASSIGN_OR_RETURN(options.recipe, model::ParseRecipe(flags.recipe));
+  options.q_bits = flags.q_bits;
   options.rank = flags.rank;
   options.l_bits = base::Bits(flags.l_bits == 0 ? flags.factor_bits : flags.l_bits);
   options.r_bits = base::Bits(flags.r_bits == 0 ? flags.factor_bits : flags.r_bits);
   options.iterations = flags.iterations;
   options.output_seed = flags.seed;
-  CALDERA_ASSIGN_OR_RETURN(options.codebook,
-                           model::ParseCodebook(model::ResolveCodebook(
-                               flags.codebook, options.rank, options.l_bits, options.r_bits)));
+  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(model::ResolveCodebook(
+                                                 flags.codebook, options.recipe, options.rank,
+                                                 options.l_bits, options.r_bits)));
   return options;
 }
 
@@ -134,7 +137,8 @@ void AddDecompose(CLI::App& app, Context& context, Action& action) {
   command.add_option("-o", context.flags().output, "table, json or jsonl")
       ->check(CLI::IsMember({"table", "json", "jsonl", "name"}));
   command.add_option("--codebook", flags->codebook, "code of Q: e8p, trellis-10, trellis-12");
-  command.add_option("--q-bits", flags->q_bits, "2, 3 or 4")->capture_default_str();
+  command.add_option("--recipe", flags->recipe, "default, or published: the yardstick");
+  command.add_option("--q-bits", flags->q_bits, "2 to 4, 2.5 for example")->capture_default_str();
   command.add_option("--rank", flags->rank)->capture_default_str();
   command.add_option("--factor-bits", flags->factor_bits, "4, 8 or 16")->capture_default_str();
   command.add_option("--l-bits", flags->l_bits, "bits of L alone");

@@ -26,7 +26,9 @@ void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
   command.add_option("--seq-len", flags.seq_len, "tokens per window")->capture_default_str();
   command.add_option("--ranges", flags.ranges, "calibration tasks")->capture_default_str();
   command.add_option("--codebook", flags.codebook, "code of Q: e8p, trellis-10, trellis-12");
-  command.add_option("--q-bits", flags.q_bits, "bits of Q: 2, 3 or 4")->capture_default_str();
+  command.add_option("--recipe", flags.recipe, "default, or published: the yardstick");
+  command.add_option("--q-bits", flags.q_bits, "bits of Q: 2 to 4, 2.5 for example")
+      ->capture_default_str();
   command.add_option("--rank", flags.rank, "rank of L R")->capture_default_str();
   command.add_option("--factor-bits", flags.factor_bits, "bits of L and R: 4, 8 or 16")
       ->capture_default_str();
@@ -50,6 +52,7 @@ absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags) {
   calibration.set_ranges(flags.ranges);
   calibration.set_seed(flags.seed);
   v1::Decomposition& decomposition = *spec.mutable_decomposition();
+  decomposition.set_recipe(flags.recipe);
   decomposition.set_codebook(flags.codebook);
   decomposition.set_q_bits(flags.q_bits);
   decomposition.set_rank(flags.rank);

@@ -16,10 +16,11 @@ struct SpecFlags {
   std::string output;
   std::string calibration;
   std::string codebook;  // empty: the coordinator chooses
+  std::string recipe;    // empty: the default one
   std::int32_t samples = 128;
   std::int32_t seq_len = 512;
   std::int32_t ranges = 4;
-  std::int32_t q_bits = 2;
+  double q_bits = 2;
   std::int32_t rank = 64;
   std::int32_t factor_bits = 4;
   std::int32_t l_bits = 0;  // 0 = factor_bits

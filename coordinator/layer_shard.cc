@@ -15,6 +15,7 @@
 #include "coordinator/error_details.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/object_source.h"
+#include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -163,10 +164,16 @@ absl::Status CheckHeader(const v1::MatrixResult& matrix, const MatrixExpectation
                      fmt::format("its header says rank {}, the result {}, the job {}", header.rank,
                                  matrix.rank(), expected.decomposition.rank()));
   }
-  if (header.q_bits.value() != expected.decomposition.q_bits()) {
-    return BadMatrix(matrix, expected.layer,
-                     fmt::format("{} bits, the job asks for {}", header.q_bits.value(),
-                                 expected.decomposition.q_bits()));
+  const model::CompressedMatrixHeader asked =
+      HeaderFor(expected.decomposition, {header.rows, header.columns});
+  if (header.axis != asked.axis) {
+    return BadMatrix(matrix, expected.layer, "its codewords run along the other axis");
+  }
+  if (header.q_bits != asked.q_bits || header.extra_bytes() != asked.extra_bytes()) {
+    return BadMatrix(
+        matrix, expected.layer,
+        fmt::format("{} bits and {} beyond them, the job asks for {} bits", header.q_bits.value(),
+                    header.extra_bytes(), expected.decomposition.q_bits()));
   }
   return absl::OkStatus();
 }

@@ -94,14 +94,7 @@ std::uint64_t MatrixBytes(const model::ModelConfig& config, const v1::JobSpec& s
   std::uint64_t bytes = 0;
   for (int p = 0; p < model::kProjectionCount; ++p) {
     const model::MatrixShape shape = model::ShapeOf(config, static_cast<model::Projection>(p));
-    model::CompressedMatrixHeader header;
-    header.rows = shape.rows;
-    header.columns = shape.columns;
-    header.rank = spec.decomposition().rank();
-    header.q_bits = base::Bits(spec.decomposition().q_bits());
-    header.l_bits = base::Bits(spec.decomposition().l_bits());
-    header.r_bits = base::Bits(spec.decomposition().r_bits());
-    bytes += model::StoredBytes(header);
+    bytes += model::StoredBytes(HeaderFor(spec.decomposition(), shape));
   }
   return bytes * static_cast<std::uint64_t>(config.num_hidden_layers);
 }

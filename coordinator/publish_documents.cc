@@ -100,10 +100,10 @@ store::ManifestSpec SpecFacts(const v1::JobSpec& spec) {
   facts.calibration = {spec.calibration().samples(), spec.calibration().seq_len(),
                        spec.calibration().ranges(), spec.calibration().seed()};
   const v1::Decomposition& decomposition = spec.decomposition();
-  facts.decomposition = {decomposition.codebook(), decomposition.q_bits(),
-                         decomposition.rank(),     decomposition.l_bits(),
-                         decomposition.r_bits(),   decomposition.iterations(),
-                         decomposition.seed()};
+  facts.decomposition = {decomposition.recipe(),     decomposition.codebook(),
+                         decomposition.q_bits(),     decomposition.rank(),
+                         decomposition.l_bits(),     decomposition.r_bits(),
+                         decomposition.iterations(), decomposition.seed()};
   facts.embedding_bits = spec.embedding_bits();
   return facts;
 }

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/model/compressed_matrix.h"
+#include "common/model/recipe.h"
 #include "common/store/keys.h"
 
 namespace caldera::coordinator {
@@ -67,10 +68,21 @@ void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
 }
 
 void CheckDecomposition(const v1::Decomposition& decomposition, Checker* check) {
+  const auto recipe = model::ParseRecipe(decomposition.recipe());
+  if (!recipe.ok()) check->Add("decomposition.recipe", base::MessageOf(recipe.status()));
+  if (recipe.ok() && *recipe == model::RecipeKind::kPublished &&
+      (decomposition.codebook() != model::CodebookName(model::CodebookKind::kE8P) ||
+       decomposition.q_bits() != std::floor(decomposition.q_bits()))) {
+    check->Add("decomposition.recipe",
+               "the published recipe needs the codebook e8p and whole q_bits");
+  }
   if (const auto kind = model::ParseCodebook(decomposition.codebook()); !kind.ok()) {
     check->Add("decomposition.codebook", base::MessageOf(kind.status()));
   }
-  check->OneOf("decomposition.q_bits", decomposition.q_bits(), {2, 3, 4});
+  if (!(decomposition.q_bits() >= 2 && decomposition.q_bits() <= 4)) {
+    check->Add("decomposition.q_bits",
+               fmt::format("{} is not within 2 and 4", decomposition.q_bits()));
+  }
   check->OneOf("decomposition.l_bits", decomposition.l_bits(), {4, 8, 16});
   check->OneOf("decomposition.r_bits", decomposition.r_bits(), {4, 8, 16});
   check->InRange("decomposition.rank", decomposition.rank(), 0, kMaxRank);
@@ -91,14 +103,32 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     calibration->set_ranges(std::clamp(calibration->samples(), 1, 4));
   }
   v1::Decomposition* decomposition = spec.mutable_decomposition();
-  decomposition->set_q_bits(set_if_zero(decomposition->q_bits(), 2));
+  if (decomposition->q_bits() == 0) decomposition->set_q_bits(2);
   decomposition->set_l_bits(set_if_zero(decomposition->l_bits(), 4));
   decomposition->set_r_bits(set_if_zero(decomposition->r_bits(), decomposition->l_bits()));
+  const auto recipe = model::ParseRecipe(decomposition->recipe());
+  if (recipe.ok()) decomposition->set_recipe(std::string(model::RecipeName(*recipe)));
   decomposition->set_codebook(model::ResolveCodebook(
-      decomposition->codebook(), decomposition->rank(), base::Bits(decomposition->l_bits()),
+      decomposition->codebook(), recipe.value_or(model::RecipeKind::kDefault),
+      decomposition->rank(), base::Bits(decomposition->l_bits()),
       base::Bits(decomposition->r_bits())));
   spec.set_embedding_bits(set_if_zero(spec.embedding_bits(), 8));
   return spec;
+}
+
+model::CompressedMatrixHeader HeaderFor(const v1::Decomposition& decomposition,
+                                        const model::MatrixShape& shape) {
+  model::CompressedMatrixHeader header;
+  header.rows = shape.rows;
+  header.columns = shape.columns;
+  header.rank = decomposition.rank();
+  model::SetQBits(decomposition.q_bits(), &header);
+  header.l_bits = base::Bits(decomposition.l_bits());
+  header.r_bits = base::Bits(decomposition.r_bits());
+  if (decomposition.recipe() == model::RecipeName(model::RecipeKind::kPublished)) {
+    header.axis = model::CodewordAxis::kColumns;
+  }
+  return header;
 }
 
 std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec) {

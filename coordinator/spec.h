@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "caldera/v1/compression.pb.h"
+#include "common/model/compressed_matrix.h"
 #include "common/model/model_config.h"
 #include "coordinator/error_details.h"
 
@@ -18,6 +19,12 @@ namespace caldera::coordinator {
 // values, not "unset") and URIs in the form file:///path. r_bits follows l_bits when only that is
 // given.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
+
+// What a matrix of this shape is coded like under a spec that has its defaults (the codebook and
+// the transform blocks, which have no part in its size, are left out). Precondition: CheckSpec is
+// empty.
+model::CompressedMatrixHeader HeaderFor(const v1::Decomposition& decomposition,
+                                        const model::MatrixShape& shape);
 
 // Violations of a spec that has its defaults: bits, ranges, URIs. Empty when it is fine.
 std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec);

@@ -90,8 +90,9 @@ absl::StatusOr<linalg::MatrixF> LoadRows(TaskContext& context, const Unit& unit,
 absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit) {
   const v1::Decomposition& spec = context.lease.spec().decomposition();
   decompose::DecomposeOptions options;
+  CALDERA_ASSIGN_OR_RETURN(options.recipe, model::ParseRecipe(spec.recipe()));
   CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(spec.codebook()));
-  options.q_bits = base::Bits(spec.q_bits());
+  options.q_bits = spec.q_bits();
   options.rank = spec.rank();
   options.l_bits = base::Bits(spec.l_bits());
   options.r_bits = base::Bits(spec.r_bits());

@@ -60,7 +60,9 @@ std::int64_t FactorCodeCount(std::int64_t values, base::Bits bits) {
 absl::Status CheckVectorSizes(const CompressedMatrix& matrix) {
   const CompressedMatrixHeader& h = matrix.header;
   CALDERA_RETURN_IF_ERROR(
-      CheckSize("q_codes", matrix.q_codes.size(), h.padded_rows() / 8 * h.columns));
+      CheckSize("q_codes", matrix.q_codes.size(), h.code_rows() * h.code_columns()));
+  CALDERA_RETURN_IF_ERROR(
+      CheckSize("q_column_bits", matrix.q_column_bits.size(), h.mixed() ? h.columns : 0));
   CALDERA_RETURN_IF_ERROR(CheckSize("q_scale", matrix.q_scale.size(), h.scale_count()));
   const std::int64_t l_values = h.padded_rows() * h.padded_rank();
   const std::int64_t r_values = h.padded_rank() * h.columns;
@@ -80,6 +82,19 @@ absl::Status CheckCodes(const std::string& field, const std::vector<std::uint32_
   for (const std::uint32_t code : codes) {
     if (code >> static_cast<unsigned>(bits) != 0) {
       return base::InvalidArgument("{}: code {} has more than {} bits", field, code, bits);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMixedCodes(const CompressedMatrix& matrix) {
+  CALDERA_RETURN_IF_ERROR(CheckColumnBits(matrix.header, matrix.q_column_bits));
+  const std::size_t columns = matrix.q_column_bits.size();
+  for (std::size_t i = 0; i < matrix.q_codes.size(); ++i) {
+    const auto bits = static_cast<unsigned>(8 * matrix.q_column_bits[i % columns]);
+    if (bits < 32 && matrix.q_codes[i] >> bits != 0) {
+      return base::InvalidArgument("q_codes: code {} of column {} has more than {} bits",
+                                   matrix.q_codes[i], i % columns, bits);
     }
   }
   return absl::OkStatus();
@@ -118,7 +133,9 @@ absl::Status CheckValues(const CompressedMatrix& matrix) {
   CALDERA_RETURN_IF_ERROR(CheckScales("q_scale", matrix.q_scale));
   CALDERA_RETURN_IF_ERROR(CheckScales("l_scale", matrix.l_scale));
   CALDERA_RETURN_IF_ERROR(CheckScales("r_scale", matrix.r_scale));
-  CALDERA_RETURN_IF_ERROR(CheckCodes("q_codes", matrix.q_codes, 8 * matrix.header.q_bits.value()));
+  CALDERA_RETURN_IF_ERROR(matrix.header.mixed() ? CheckMixedCodes(matrix)
+                                                : CheckCodes("q_codes", matrix.q_codes,
+                                                             8 * matrix.header.q_bits.value()));
   CALDERA_RETURN_IF_ERROR(CheckFactorCodes("l_codes", matrix.l_codes, matrix.header.l_bits));
   CALDERA_RETURN_IF_ERROR(CheckFactorCodes("r_codes", matrix.r_codes, matrix.header.r_bits));
   CALDERA_RETURN_IF_ERROR(CheckSigns("sign_in", matrix.sign_in));
@@ -154,21 +171,23 @@ absl::StatusOr<CodebookKind> ParseCodebook(std::string_view name) {
       "codebook \"{}\" is unknown; use \"e8p\", \"trellis-10\" or \"trellis-12\"", name);
 }
 
-std::string ResolveCodebook(const std::string& name, std::int64_t rank, base::Bits l_bits,
-                            base::Bits r_bits) {
-  if (name == "trellis") return "trellis-12";
-  if (!name.empty()) return name;
-  const bool coarse = rank == 0 || std::min(l_bits, r_bits) == base::Bits(4);
-  return std::string(CodebookName(coarse ? CodebookKind::kTrellis10 : CodebookKind::kE8P));
-}
-
 absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header) {
   CALDERA_RETURN_IF_ERROR(CheckDimensions(header));
-  if (header.axis != CodewordAxis::kRows) {
-    return base::Unimplemented("codewords along a row are not part of {}", kMatrixFormat);
+  if (header.axis == CodewordAxis::kColumns &&
+      (header.codebook != CodebookKind::kE8P || header.mixed())) {
+    return base::Unimplemented("codeword_axis columns is for e8p with one width");
   }
   if (header.q_bits.value() < 2 || header.q_bits.value() > 4) {
     return base::InvalidArgument("q_bits is {}, expected 2, 3 or 4", header.q_bits.value());
+  }
+  if (header.q_columns_3 < 0 || header.q_columns_4 < 0 ||
+      header.q_columns_3 > header.columns - header.q_columns_4) {
+    return base::InvalidArgument("q_columns_3 {} and q_columns_4 {} of {} columns",
+                                 header.q_columns_3, header.q_columns_4, header.columns);
+  }
+  if (header.mixed() && header.q_bits.value() != 2) {
+    return base::InvalidArgument("q_bits is {} in a mixed matrix, expected 2",
+                                 header.q_bits.value());
   }
   if (header.rank > 0) {
     CALDERA_RETURN_IF_ERROR(CheckFactorBits("l_bits", header.l_bits));
@@ -176,6 +195,33 @@ absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header) {
   }
   CALDERA_RETURN_IF_ERROR(CheckBlock("input_block", header.input_block, header.columns));
   return CheckBlock("output_block", header.output_block, header.rows);
+}
+
+void SetQBits(double q_bits, CompressedMatrixHeader* header) {
+  constexpr double kRounding = 1e-9;  // of decimals that are not exact in binary
+  header->q_columns_3 = header->q_columns_4 = 0;
+  header->q_bits = base::Bits(static_cast<int>(q_bits));
+  if (q_bits == std::floor(q_bits)) return;
+  header->q_bits = base::Bits(2);
+  const auto extra = static_cast<std::int64_t>(
+      std::floor((q_bits - 2) * static_cast<double>(header->columns) + kRounding));
+  header->q_columns_4 = std::max<std::int64_t>(0, extra - header->columns);
+  header->q_columns_3 = extra - 2 * header->q_columns_4;
+}
+
+absl::Status CheckColumnBits(const CompressedMatrixHeader& header,
+                             const std::vector<std::uint8_t>& column_bits) {
+  CALDERA_RETURN_IF_ERROR(CheckSize("q_column_bits", column_bits.size(), header.columns));
+  const auto three = std::count(column_bits.begin(), column_bits.end(), 3);
+  const auto four = std::count(column_bits.begin(), column_bits.end(), 4);
+  const auto two = std::count(column_bits.begin(), column_bits.end(), 2);
+  if (three != header.q_columns_3 || four != header.q_columns_4 ||
+      two + three + four != header.columns) {
+    return base::InvalidArgument(
+        "q_column_bits: {} columns of 3 and {} of 4 bits, the header says {} and {}", three, four,
+        header.q_columns_3, header.q_columns_4);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ValidateCompressedMatrix(const CompressedMatrix& matrix, const std::string& name) {

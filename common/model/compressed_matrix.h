@@ -33,12 +33,6 @@ absl::StatusOr<CodebookKind> ParseCodebook(std::string_view name);
 // Which way a codeword of 8 values runs: down 8 rows of one column (the default), or along a row.
 enum class CodewordAxis { kRows, kColumns };
 
-// The name that a user's choice stands for: "trellis" is "trellis-12"; "" is what measures best
-// (docs/decisions/0006-codes-of-q.md), "trellis-10" without factors or with 4-bit ones and "e8p"
-// beside finer ones. Other names are returned as they are.
-std::string ResolveCodebook(const std::string& name, std::int64_t rank, base::Bits l_bits,
-                            base::Bits r_bits);
-
 // Shape and coding of a compressed matrix: what the header of its object says.
 struct CompressedMatrixHeader {
   std::int64_t rows = 0;     // m, outputs
@@ -46,20 +40,34 @@ struct CompressedMatrixHeader {
   std::int64_t rank = 0;     // r >= 0
   CodebookKind codebook = CodebookKind::kE8P;
   CodewordAxis axis = CodewordAxis::kRows;
-  base::Bits q_bits{2};  // 2, 3, 4
+  base::Bits q_bits{2};  // 2, 3, 4; 2 in a mixed matrix
+  // Mixed: columns of Q differ in bits, so many have 3 and 4. Otherwise both 0.
+  std::int64_t q_columns_3 = 0;
+  std::int64_t q_columns_4 = 0;
   base::Bits l_bits{4};  // 4, 8, 16; meaningless when rank == 0
   base::Bits r_bits{4};
   std::int64_t input_block = 1;   // Hadamard block along n; 1 = no transform
   std::int64_t output_block = 1;  // Hadamard block along m
 
+  bool mixed() const { return q_columns_3 + q_columns_4 > 0; }
+  // Bits beyond two of all columns of a mixed matrix together; as many bytes has a row of 8-row
+  // codes beyond two for each column.
+  std::int64_t extra_bytes() const { return q_columns_3 + 2 * q_columns_4; }
   std::int64_t padded_rows() const { return (rows + 7) / 8 * 8; }  // m8
+  // Shape of the codes of Q.
+  std::int64_t code_rows() const { return axis == CodewordAxis::kRows ? padded_rows() / 8 : rows; }
+  std::int64_t code_columns() const {
+    return axis == CodewordAxis::kRows ? columns : (columns + 7) / 8;
+  }
   std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }  // r8
   std::int64_t scale_count() const { return (rows + kScaleRows - 1) / kScaleRows; }
   friend bool operator==(const CompressedMatrixHeader&, const CompressedMatrixHeader&) = default;
 };
 
 // Codes as unpacked integers in memory; packing happens in compressed_matrix_io. Sizes:
-//   q_codes   [m8/8][n]    one code of q_bits*8 bits per 8 rows x 1 column
+//   q_codes   [m8/8][n]    one code of 8 bits times the column's bits per 8 rows x 1 column;
+//             axis kColumns: [m][n8/8], one code per 1 row x 8 columns
+//   q_column_bits [n]      2, 3 or 4; empty unless mixed
 //   l_codes   4 bit: [m8/8][r8], one 32-bit code per 8 rows x 1 rank index;
 //             8 bit: [m8][r8] int8 as uint32 low byte; 16 bit: [m8][r8] IEEE half bits
 //   r_codes   4 bit: [r8/8][n], one 32-bit code per 8 rank indices x 1 column;
@@ -71,6 +79,7 @@ struct CompressedMatrix {
   CompressedMatrixHeader header;
   std::vector<float> q_scale;
   std::vector<std::uint32_t> q_codes;
+  std::vector<std::uint8_t> q_column_bits;
   std::vector<std::uint32_t> l_codes;
   std::vector<float> l_scale;
   std::vector<std::uint32_t> r_codes;
@@ -81,12 +90,21 @@ struct CompressedMatrix {
 
 // INVALID_ARGUMENT naming the field when a value is out of its domain: dimensions 0 .. 2^30, rank
 // at most min(m, n), bits as above, blocks powers of two up to 1024 that divide their dimension.
-// UNIMPLEMENTED for an axis or codebook that no object holds.
+// UNIMPLEMENTED for codewords along rows that are not e8p of one width.
 absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header);
 
 // The same for the header and all vectors, with `name` before the message: sizes as the header
 // asks, codes within their width, halves and scales finite and not negative, signs 0 or 1.
 absl::Status ValidateCompressedMatrix(const CompressedMatrix& matrix, const std::string& name);
+
+// Sets q_bits and, for a number between 2, 3 and 4, the counts of a mixed matrix whose n columns
+// (already set) have floor(n (q_bits - 2)) bits beyond two together; which have 3 and 4 is the
+// decomposition's choice, sizes depend only on the sum. Precondition: 2 <= q_bits <= 4.
+void SetQBits(double q_bits, CompressedMatrixHeader* header);
+
+// INVALID_ARGUMENT unless there are n entries of 2, 3 or 4, as many of each as the header says.
+absl::Status CheckColumnBits(const CompressedMatrixHeader& header,
+                             const std::vector<std::uint8_t>& column_bits);
 
 // 8 * stored bytes / (m n) from the header alone: codes, scales, signs and padding as EncodeMatrix
 // stores them (not the names and headers around them); 0 for an empty matrix. Precondition: valid.

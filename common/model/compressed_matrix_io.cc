@@ -14,7 +14,9 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tensors are stored little-endian");
 
-constexpr char kAxisName[] = "rows";
+std::string_view AxisName(CodewordAxis axis) {
+  return axis == CodewordAxis::kRows ? "rows" : "columns";
+}
 
 std::int64_t PackedBytes(std::int64_t bits) { return (bits + 7) / 8; }
 
@@ -101,10 +103,61 @@ CodeBytes FactorBytes(base::Bits bits) {
   return {0, static_cast<std::size_t>(BlockBytes(FactorDtype(bits)))};
 }
 
+// Two bits for each column, its bits less 2, four columns to a byte.
+std::vector<std::byte> PackColumnBits(const std::vector<std::uint8_t>& column_bits) {
+  std::vector<std::byte> bytes((column_bits.size() + 3) / 4);
+  for (std::size_t j = 0; j < column_bits.size(); ++j) {
+    bytes[j / 4] |= static_cast<std::byte>((column_bits[j] - 2) << (2 * (j % 4)));
+  }
+  return bytes;
+}
+
+absl::Status UnpackColumnBits(const std::vector<std::byte>& bytes, CompressedMatrix& matrix) {
+  std::vector<std::uint8_t>& bits = matrix.q_column_bits;
+  bits.resize(static_cast<std::size_t>(matrix.header.columns));
+  for (std::size_t j = 0; j < 4 * bytes.size(); ++j) {
+    const auto more =
+        static_cast<std::uint8_t>((static_cast<unsigned>(bytes[j / 4]) >> (2 * (j % 4))) & 3U);
+    if (j < bits.size()) {
+      bits[j] = static_cast<std::uint8_t>(2 + more);
+    } else if (more != 0) {
+      return base::DataLoss("bits beyond the last column are set");
+    }
+  }
+  return CheckColumnBits(matrix.header, bits);
+}
+
+// Visits the bytes beyond two of the codes of a mixed matrix in stored order: (code, which byte).
+template <typename Visit>
+void ForEachExtraByte(const CompressedMatrix& matrix, const Visit& visit) {
+  const std::size_t columns = matrix.q_column_bits.size();
+  for (std::size_t i = 0; i < matrix.q_codes.size(); ++i) {
+    for (unsigned byte = 2; byte < matrix.q_column_bits[i % columns]; ++byte) visit(i, byte);
+  }
+}
+
+std::vector<std::byte> PackExtraBytes(const CompressedMatrix& matrix) {
+  std::vector<std::byte> bytes;
+  ForEachExtraByte(matrix, [&](std::size_t i, unsigned byte) {
+    bytes.push_back(static_cast<std::byte>(matrix.q_codes[i] >> (8 * byte)));
+  });
+  return bytes;
+}
+
+// For as many bytes as q_codes and q_column_bits ask.
+void UnpackExtraBytes(const std::vector<std::byte>& bytes, CompressedMatrix& matrix) {
+  const std::byte* in = bytes.data();
+  ForEachExtraByte(matrix, [&](std::size_t i, unsigned byte) {
+    matrix.q_codes[i] |= static_cast<std::uint32_t>(*in++) << (8 * byte);
+  });
+}
+
 // The bytes of one field ("q_codes", ...) of the matrix.
 std::vector<std::byte> FieldBytes(const CompressedMatrix& matrix, const std::string& field) {
   if (field == "q_codes") return PackCodes(matrix.q_codes, QBytes(matrix.header.q_bits));
   if (field == "q_codes_residual") return PackCodes(matrix.q_codes, kResidualBytes);
+  if (field == "q_column_bits") return PackColumnBits(matrix.q_column_bits);
+  if (field == "q_codes_extra") return PackExtraBytes(matrix);
   if (field == "q_scale") return PackFloats(matrix.q_scale);
   if (field == "l_codes") return PackCodes(matrix.l_codes, FactorBytes(matrix.header.l_bits));
   if (field == "l_scale") return PackFloats(matrix.l_scale);
@@ -121,6 +174,10 @@ absl::Status SetField(const std::string& field, const std::vector<std::byte>& by
     UnpackCodes(bytes, QBytes(header.q_bits), matrix.q_codes);
   } else if (field == "q_codes_residual") {
     UnpackCodes(bytes, kResidualBytes, matrix.q_codes);
+  } else if (field == "q_column_bits") {
+    return UnpackColumnBits(bytes, matrix);
+  } else if (field == "q_codes_extra") {
+    UnpackExtraBytes(bytes, matrix);
   } else if (field == "q_scale") {
     matrix.q_scale = UnpackFloats(bytes);
   } else if (field == "l_codes") {
@@ -183,7 +240,7 @@ absl::Status CheckHeaderNames(const JsonObject& json) {
   CALDERA_ASSIGN_OR_RETURN(const std::string codebook, json.String("codebook"));
   CALDERA_RETURN_IF_ERROR(base::WithContext(ParseCodebook(codebook).status(), json.name()));
   CALDERA_ASSIGN_OR_RETURN(const std::string axis, json.String("codeword_axis"));
-  if (axis != kAxisName) {
+  if (axis != AxisName(CodewordAxis::kRows) && axis != AxisName(CodewordAxis::kColumns)) {
     return base::Unimplemented("{}: codeword_axis {} is not known", json.name(), axis);
   }
   return absl::OkStatus();
@@ -201,12 +258,19 @@ absl::StatusOr<CompressedMatrixHeader> HeaderFields(const JsonObject& json) {
   CompressedMatrixHeader header;
   CALDERA_ASSIGN_OR_RETURN(const std::string codebook, json.String("codebook"));
   CALDERA_ASSIGN_OR_RETURN(header.codebook, ParseCodebook(codebook));
+  CALDERA_ASSIGN_OR_RETURN(const std::string axis, json.String("codeword_axis"));
+  header.axis =
+      axis == AxisName(CodewordAxis::kRows) ? CodewordAxis::kRows : CodewordAxis::kColumns;
   CALDERA_ASSIGN_OR_RETURN(header.rows, json.Integer("rows"));
   CALDERA_ASSIGN_OR_RETURN(header.columns, json.Integer("columns"));
   CALDERA_ASSIGN_OR_RETURN(header.rank, json.Integer("rank"));
   CALDERA_ASSIGN_OR_RETURN(header.input_block, json.Integer("input_block"));
   CALDERA_ASSIGN_OR_RETURN(header.output_block, json.Integer("output_block"));
   CALDERA_ASSIGN_OR_RETURN(header.q_bits, BitsField(json, "q_bits"));
+  if (json.Has("q_columns_3")) {
+    CALDERA_ASSIGN_OR_RETURN(header.q_columns_3, json.Integer("q_columns_3"));
+    CALDERA_ASSIGN_OR_RETURN(header.q_columns_4, json.Integer("q_columns_4"));
+  }
   CALDERA_ASSIGN_OR_RETURN(header.l_bits, BitsField(json, "l_bits"));
   CALDERA_ASSIGN_OR_RETURN(header.r_bits, BitsField(json, "r_bits"));
   return header;
@@ -215,17 +279,21 @@ absl::StatusOr<CompressedMatrixHeader> HeaderFields(const JsonObject& json) {
 }  // namespace
 
 std::string MatrixHeaderToJson(const CompressedMatrixHeader& header) {
-  const nlohmann::json json = {{"format", kMatrixFormat},
-                               {"rows", header.rows},
-                               {"columns", header.columns},
-                               {"rank", header.rank},
-                               {"codebook", CodebookName(header.codebook)},
-                               {"codeword_axis", kAxisName},
-                               {"q_bits", header.q_bits.value()},
-                               {"l_bits", header.l_bits.value()},
-                               {"r_bits", header.r_bits.value()},
-                               {"input_block", header.input_block},
-                               {"output_block", header.output_block}};
+  nlohmann::json json = {{"format", kMatrixFormat},
+                         {"rows", header.rows},
+                         {"columns", header.columns},
+                         {"rank", header.rank},
+                         {"codebook", CodebookName(header.codebook)},
+                         {"codeword_axis", AxisName(header.axis)},
+                         {"q_bits", header.q_bits.value()},
+                         {"l_bits", header.l_bits.value()},
+                         {"r_bits", header.r_bits.value()},
+                         {"input_block", header.input_block},
+                         {"output_block", header.output_block}};
+  if (header.mixed()) {
+    json["q_columns_3"] = header.q_columns_3;
+    json["q_columns_4"] = header.q_columns_4;
+  }
   return json.dump();
 }
 
@@ -244,12 +312,16 @@ absl::StatusOr<CompressedMatrixHeader> ParseMatrixHeader(const std::string& json
 std::vector<SafetensorsDeclaration> MatrixTensors(const CompressedMatrixHeader& header,
                                                   const std::string& prefix) {
   const std::string p = prefix + ".";
-  const std::int64_t code_rows = header.padded_rows() / 8;
+  const std::int64_t code_rows = header.code_rows();
   const Dtype q_dtype = header.q_bits.value() == 4 ? Dtype::kU32 : Dtype::kU16;
   std::vector<SafetensorsDeclaration> tensors = {
-      {p + "q_codes", q_dtype, {code_rows, header.columns}}};
+      {p + "q_codes", q_dtype, {code_rows, header.code_columns()}}};
   if (header.q_bits.value() == 3) {
-    tensors.push_back({p + "q_codes_residual", Dtype::kU8, {code_rows, header.columns}});
+    tensors.push_back({p + "q_codes_residual", Dtype::kU8, {code_rows, header.code_columns()}});
+  }
+  if (header.mixed()) {
+    tensors.push_back({p + "q_column_bits", Dtype::kU8, {PackedBytes(2 * header.columns)}});
+    tensors.push_back({p + "q_codes_extra", Dtype::kU8, {code_rows, header.extra_bytes()}});
   }
   tensors.push_back({p + "q_scale", Dtype::kF32, {header.scale_count()}});
   if (header.rank > 0) DeclareFactors(header, p, tensors);

@@ -32,8 +32,9 @@ struct ManifestSpec {
     friend bool operator==(const Calibration&, const Calibration&) = default;
   };
   struct Decomposition {
+    std::string recipe;
     std::string codebook;
-    std::int64_t q_bits = 0;
+    double q_bits = 0;
     std::int64_t rank = 0;
     std::int64_t l_bits = 0;
     std::int64_t r_bits = 0;
@@ -70,7 +71,7 @@ struct ManifestMatrix {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t rank = 0;
-  std::int64_t q_bits = 0;
+  double q_bits = 0;
   std::int64_t l_bits = 0;
   std::int64_t r_bits = 0;
   double bits_per_weight = 0;

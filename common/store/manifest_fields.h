@@ -20,6 +20,7 @@ void VisitFields(ManifestSpec::Calibration& value, Visitor& visit) {
 
 template <typename Visitor>
 void VisitFields(ManifestSpec::Decomposition& value, Visitor& visit) {
+  visit("recipe", value.recipe);
   visit("codebook", value.codebook);
   visit("q_bits", value.q_bits);
   visit("rank", value.rank);

@@ -11,6 +11,7 @@
 #include "numerics/decompose/hessian_state.h"
 #include "numerics/decompose/incoherence.h"
 #include "numerics/decompose/iterate.h"
+#include "numerics/decompose/published_recipe.h"
 #include "numerics/decompose/recipe.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/lattice/codebook.h"
@@ -42,6 +43,14 @@ absl::Status CheckArguments(linalg::ConstViewF local, const Context& context, st
   if (options.rank > 0 && (!IsFactorBits(options.l_bits) || !IsFactorBits(options.r_bits))) {
     return base::InvalidArgument("factor bits are 4, 8 or 16, not {} and {}",
                                  options.l_bits.value(), options.r_bits.value());
+  }
+  if (!(options.q_bits >= 2 && options.q_bits <= 4)) {
+    return base::InvalidArgument("{} bits of Q, expected 2 to 4", options.q_bits);
+  }
+  if (options.recipe == model::RecipeKind::kPublished &&
+      (options.codebook != model::CodebookKind::kE8P ||
+       options.q_bits != std::floor(options.q_bits))) {
+    return base::InvalidArgument("the published recipe needs the codebook e8p and whole q_bits");
   }
   if (options.iterations < 0) {
     return base::InvalidArgument("{} iterations", options.iterations);
@@ -112,7 +121,8 @@ model::CompressedMatrixHeader HeaderOf(std::int64_t rows, const PreparedHessian&
   header.columns = hessian.size();
   header.rank = options.rank;
   header.codebook = options.codebook;
-  header.q_bits = options.q_bits;
+  if (options.recipe == model::RecipeKind::kPublished) header.axis = model::CodewordAxis::kColumns;
+  model::SetQBits(options.q_bits, &header);
   header.l_bits = options.l_bits;
   header.r_bits = options.r_bits;
   header.input_block = hessian.state().input.block;
@@ -149,30 +159,32 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const PreparedHessian::State& state = hessian.state();
   CALDERA_RETURN_IF_ERROR(
       Agree(context, CheckArguments(local_rows, context, hessian.size(), options)));
-  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
-                           lattice::FindCodebook(options.codebook, options.q_bits));
-  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* search,
-                           lattice::FindCodebook(model::CodebookKind::kE8P, options.q_bits));
+  CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily family,
+                           lattice::CodebookFamily::Find(options.codebook));
+  CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily search,
+                           lattice::CodebookFamily::Find(model::CodebookKind::kE8P));
   CALDERA_ASSIGN_OR_RETURN(const double largest, LargestWeight(context, local_rows));
   const float unit = UnitOf(largest);
   const linalg::MatrixF original = DividedBy(local_rows, unit);
   const Rotation output = MakeRotation(partition.rows(), options.output_seed, Side::kOutput);
   const linalg::MatrixF rotated = Rotated(context, original, state.input, output);
   const Problem problem{
-      rotated.view(), {state.rotated.view(), state.factor.view()},          *codebook,
-      *search,        HeaderOf(partition.rows(), hessian, output, options), options.iterations};
-  const auto decoding_with = [&](const lattice::Codebook& code) {
-    return Objective::Decoding{code, problem.header, state.input, output};
+      rotated.view(), {state.rotated.view(), state.factor.view()},          family,
+      search,         HeaderOf(partition.rows(), hessian, output, options), options.iterations};
+  const auto decoding_with = [&](const lattice::CodebookFamily& codes) {
+    return Objective::Decoding{codes, problem.header, state.input, output};
   };
   Objective objective(context, original.view(), state.given.view());
   BestIterate best(
-      [&](const Iterate& iterate, const lattice::Codebook& code) {
-        return objective.RelativeError(iterate, decoding_with(code));
+      [&](const Iterate& iterate, const lattice::CodebookFamily& codes) {
+        return objective.RelativeError(iterate, decoding_with(codes));
       },
-      *codebook, options.stop);
-  CALDERA_RETURN_IF_ERROR(RunRecipe(context, problem, best));
+      family, options.stop);
+  CALDERA_RETURN_IF_ERROR(options.recipe == model::RecipeKind::kPublished
+                              ? RunPublishedRecipe(context, problem, best)
+                              : RunRecipe(context, problem, best));
   DecomposeResult result;
-  result.matrix = GatherMatrix(context, best.iterate(), decoding_with(*codebook), unit);
+  result.matrix = GatherMatrix(context, best.iterate(), decoding_with(family), unit);
   result.relative_error = best.error();
   result.error_curve = best.curve();
   result.best_iteration = best.index();

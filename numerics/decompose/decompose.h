@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/types.h"
 #include "common/model/compressed_matrix.h"
+#include "common/model/recipe.h"
 #include "numerics/decompose/hessian.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/dist/row_partition.h"
@@ -26,8 +27,11 @@ namespace caldera::decompose {
 using StopRequested = std::function<bool()>;
 
 struct DecomposeOptions {
+  model::RecipeKind recipe = model::RecipeKind::kDefault;
   model::CodebookKind codebook = model::CodebookKind::kE8P;
-  base::Bits q_bits{2};
+  // 2 .. 4. A whole number is the bits of every column of Q; between, columns have 2, 3 or 4 bits
+  // and this many on average (model::ExtraColumnBits).
+  double q_bits = 2;
   std::int64_t rank = 64;  // 0 <= rank < min(m, n)
   base::Bits l_bits{4};    // 4, 8, 16
   base::Bits r_bits{4};

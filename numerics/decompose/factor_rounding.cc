@@ -16,6 +16,10 @@ namespace {
 
 constexpr base::Bits kLatticeBits{4};
 
+bool ByFeedback(const FactorGrid& grid) {
+  return grid.bits == kLatticeBits && grid.rounding == FactorRounding::kFeedback;
+}
+
 // Statistics of the columns of the whole L: block partials of all ranks, added in block order.
 std::vector<lattice::FactorStatistics> GlobalColumnStatistics(Context& context,
                                                               linalg::ConstViewF l) {
@@ -129,11 +133,12 @@ absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF
 }  // namespace
 
 absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg::ConstViewD gram,
-                                 base::Bits bits) {
+                                 const FactorGrid& grid) {
+  const base::Bits bits = grid.bits;
   Factor out;
   out.scales =
       lattice::ScalesOf(GlobalColumnStatistics(context, l), context.partition.rows(), bits);
-  if (bits == kLatticeBits) return RoundLeftByFeedback(context, l, gram, std::move(out));
+  if (ByFeedback(grid)) return RoundLeftByFeedback(context, l, gram, std::move(out));
   out.decoded = linalg::MatrixF(l.rows, l.columns);
   out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
   CALDERA_RETURN_IF_ERROR(lattice::QuantiseL(l, bits, out.scales, out.codes, out.decoded.view()));
@@ -141,11 +146,12 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
 }
 
 absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const Metric& metric,
-                                  base::Bits bits) {
+                                  const FactorGrid& grid) {
+  const base::Bits bits = grid.bits;
   Factor out;
   out.scales = lattice::ScalesOf(lattice::StatisticsOfRows(r), r.columns, bits);
   out.decoded = linalg::MatrixF(r.rows, r.columns);
-  if (bits == kLatticeBits && !metric.IsIdentity()) {
+  if (ByFeedback(grid) && !metric.IsIdentity()) {
     return RoundRightByFeedback(context, r, metric.factor, std::move(out));
   }
   out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));

@@ -16,14 +16,19 @@
 
 namespace caldera::decompose {
 
+struct FactorGrid {
+  base::Bits bits;
+  FactorRounding rounding = FactorRounding::kFeedback;  // without effect at 8 and 16 bits
+};
+
 // `l`: local rows x r; `gram` = R H R^T, r x r. One reduction of blocks x r doubles. m r^2 flops.
 absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg::ConstViewD gram,
-                                 base::Bits bits);
+                                 const FactorGrid& grid);
 
 // `r`: r x n, the same on every rank, as is the result; each rank rounds a share of the rows.
 // r n^2 flops over all ranks at 4 bits, one gather.
 absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const Metric& metric,
-                                  base::Bits bits);
+                                  const FactorGrid& grid);
 
 }  // namespace caldera::decompose
 

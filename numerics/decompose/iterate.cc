@@ -8,6 +8,7 @@
 
 #include "common/base/status.h"
 #include "numerics/decompose/lane_panel.h"
+#include "numerics/decompose/q_words.h"
 #include "numerics/dist/tall_matrix.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/lattice/factor_code.h"
@@ -33,18 +34,16 @@ void Append(const std::vector<T>& from, std::vector<T>& to) {
 }
 
 // The codewords of the local rows times their scales.
-linalg::MatrixF DecodeQ(Context& context, const Iterate& iterate, const lattice::Codebook& codebook,
-                        std::int64_t columns) {
+linalg::MatrixF DecodeQ(Context& context, const CodedQ& q, const Objective::Decoding& decoding) {
+  const std::int64_t columns = decoding.header.columns;
   linalg::MatrixF rows(context.local_rows(), columns);
-  const auto width = static_cast<std::size_t>(columns);
-  kernels::ParallelFor(static_cast<std::int64_t>(iterate.q_scales.size()), [&](std::int64_t group) {
+  kernels::ParallelFor(static_cast<std::int64_t>(q.scales.size()), [&](std::int64_t group) {
     const std::int64_t first = group * model::kScaleRows;
     const std::int64_t present = std::min(model::kScaleRows, rows.rows() - first);
     linalg::MatrixF words(LanesOf(present), columns);
-    codebook.Decode({iterate.q_codes.data() + VectorsOf(first) * columns,
-                     static_cast<std::size_t>(VectorsOf(present)), width, width},
-                    words.data(), width);
-    const float scale = iterate.q_scales[static_cast<std::size_t>(group)];
+    DecodeWords({decoding.header, decoding.family, q.codes, q.column_bits}, {first, present},
+                words.view());
+    const float scale = q.scales[static_cast<std::size_t>(group)];
     for (std::int64_t i = 0; i < present; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) {
         rows.row(first + i)[j] = scale * words.row(i)[j];
@@ -81,10 +80,9 @@ std::vector<T> GatherOnRoot(Context& context, const std::vector<T>& local) {
 
 }  // namespace
 
-Iterate MakeIterate(std::vector<float> q_scales, std::vector<std::uint32_t> q_codes,
-                    const std::vector<const LowRank*>& parts,
+Iterate MakeIterate(CodedQ q, const std::vector<const LowRank*>& parts,
                     const model::CompressedMatrixHeader& header) {
-  Iterate iterate{std::move(q_scales), std::move(q_codes), {}, {}};
+  Iterate iterate{std::move(q), {}, {}};
   std::int64_t column = 0;
   for (const LowRank* part : parts) {
     const std::int64_t width = LanesOf(part->rank());
@@ -119,7 +117,7 @@ absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const De
 
 absl::StatusOr<linalg::MatrixF> DecodeLocalRows(Context& context, const Iterate& iterate,
                                                 const Objective::Decoding& decoding) {
-  linalg::MatrixF rows = DecodeQ(context, iterate, decoding.codebook, decoding.header.columns);
+  linalg::MatrixF rows = DecodeQ(context, iterate.q, decoding);
   CALDERA_RETURN_IF_ERROR(AddLowRank(context, iterate, decoding.header, rows));
   RotateInputs(rows.view(), decoding.input, kernels::Direction::kInverse);
   RotateOutputs(rows.view(), decoding.output, context.first_row(), kernels::Direction::kInverse);
@@ -130,10 +128,13 @@ model::CompressedMatrix GatherMatrix(Context& context, const Iterate& iterate,
                                      const Objective::Decoding& decoding, float unit) {
   model::CompressedMatrix matrix;
   matrix.header = decoding.header;
-  matrix.q_scale = GatherOnRoot(context, iterate.q_scales);
-  matrix.q_codes = GatherOnRoot(context, iterate.q_codes);
+  matrix.q_scale = GatherOnRoot(context, iterate.q.scales);
+  matrix.q_codes = GatherOnRoot(context, iterate.q.codes);
   matrix.l_codes = GatherOnRoot(context, iterate.l.codes);
   if (context.communicator.rank() != 0) return {};
+  matrix.q_column_bits = iterate.q.column_bits;
+  matrix.header.q_columns_3 = std::ranges::count(matrix.q_column_bits, 3);
+  matrix.header.q_columns_4 = std::ranges::count(matrix.q_column_bits, 4);
   for (float& scale : matrix.q_scale) scale *= unit;
   matrix.l_scale = iterate.l.scales;
   for (float& scale : matrix.l_scale) scale *= unit;

@@ -16,19 +16,24 @@
 
 namespace caldera::decompose {
 
+// Q as it is stored: this rank's rows.
+struct CodedQ {
+  std::vector<float> scales;              // one for each 64 local rows (model::kScaleRows)
+  std::vector<std::uint32_t> codes;       // [ceil(local rows / 8)][n]
+  std::vector<std::uint8_t> column_bits;  // [n], empty where all columns have the header's bits
+};
+
 // What is stored: codes and scales only. Every rank holds the codes of its rows of Q and L, and all
 // of R.
 struct Iterate {
-  std::vector<float> q_scales;         // one for each 64 local rows (model::kScaleRows)
-  std::vector<std::uint32_t> q_codes;  // [ceil(local rows / 8)][n]
-  Factor l;                            // the parts side by side along the rank; `decoded` unused
+  CodedQ q;
+  Factor l;  // the parts side by side along the rank; `decoded` unused
   Factor r;
 };
 
 // Puts parts side by side along the rank; each rank but the last is a multiple of 8. Either bits
 // are those of the parts.
-Iterate MakeIterate(std::vector<float> q_scales, std::vector<std::uint32_t> q_codes,
-                    const std::vector<const LowRank*>& parts,
+Iterate MakeIterate(CodedQ q, const std::vector<const LowRank*>& parts,
                     const model::CompressedMatrixHeader& header);
 
 // What the error is measured against.
@@ -39,7 +44,7 @@ class Objective {
 
   // Rotations back to the original basis and the grid that the codes mean.
   struct Decoding {
-    const lattice::Codebook& codebook;
+    const lattice::CodebookFamily& family;
     const model::CompressedMatrixHeader& header;
     const Rotation& input;
     const Rotation& output;

@@ -29,7 +29,7 @@ void UnpackLanes(linalg::ConstViewF lanes, linalg::ViewF rows) {
   }
 }
 
-LaneCoder::LaneCoder(const RowGrid& grid) : codebook_(grid.codebook) {
+LaneCoder::LaneCoder(const RowGrid& grid) : grid_(grid) {
   const auto rows = static_cast<std::int64_t>(grid.scales.size());
   scale_.resize(static_cast<std::size_t>(LanesOf(rows)));
   inverse_.resize(scale_.size());
@@ -40,13 +40,18 @@ LaneCoder::LaneCoder(const RowGrid& grid) : codebook_(grid.codebook) {
   }
 }
 
-void LaneCoder::Encode(const float* target, std::uint32_t* codes, float* decoded) const {
+void LaneCoder::Encode(std::int64_t j, const float* target, std::uint32_t* codes,
+                       float* decoded) const {
   const auto count = static_cast<std::size_t>(vectors());
+  const ColumnCode column = grid_.Column(j);
+  const float inverse = 1 / column.scale;
   for (std::size_t lane = 0; lane < scale_.size(); ++lane) {
-    decoded[lane] = target[lane] * inverse_[lane];
+    decoded[lane] = target[lane] * (inverse * inverse_[lane]);
   }
-  codebook_->Encode(decoded, count, count, codes, decoded);
-  for (std::size_t lane = 0; lane < scale_.size(); ++lane) decoded[lane] *= scale_[lane];
+  column.codebook->Encode(decoded, count, count, codes, decoded);
+  for (std::size_t lane = 0; lane < scale_.size(); ++lane) {
+    decoded[lane] *= column.scale * scale_[lane];
+  }
 }
 
 }  // namespace caldera::decompose

@@ -17,14 +17,25 @@
 
 namespace caldera::decompose {
 
-// A grid for rows: element (i, j) is scales[i] * codeword component.
-struct RowGrid {
+// The code of one column: its codewords are multiplied by `scale`.
+struct ColumnCode {
   const lattice::Codebook* codebook = nullptr;
-  std::span<const float> scales;  // one per row of the matrix that is rounded
+  float scale = 1;
+};
 
+// A grid for rows: element (i, j) is scales[i] * scale of column j * codeword component.
+struct RowGrid {
+  const lattice::Codebook* codebook = nullptr;  // of all columns without an entry in `columns`
+  std::span<const float> scales;                // one per row of the matrix that is rounded
+  std::span<const ColumnCode> columns = {};     // one per column, or empty
+
+  ColumnCode Column(std::int64_t j) const {
+    return columns.empty() ? ColumnCode{codebook} : columns[static_cast<std::size_t>(j)];
+  }
   RowGrid Rows(std::int64_t first, std::int64_t count) const {
     return {codebook,
-            scales.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))};
+            scales.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+            columns};
   }
 };
 
@@ -43,13 +54,14 @@ class LaneCoder {
   explicit LaneCoder(const RowGrid& grid);  // the block's rows
   std::int64_t lanes() const { return static_cast<std::int64_t>(scale_.size()); }
   std::int64_t vectors() const { return lanes() / lattice::kCodeDimension; }
-  // Vectors that one codeword of the grid has, at most.
-  std::int64_t sequence() const { return static_cast<std::int64_t>(codebook_->sequence()); }
-  // Nearest grid points of `target` and their codes; lanes with scale 0 decode to 0.
-  void Encode(const float* target, std::uint32_t* codes, float* decoded) const;
+  // Vectors that one codeword of the grid has, at most; the same for all columns.
+  std::int64_t sequence() const { return static_cast<std::int64_t>(grid_.codebook->sequence()); }
+  // Nearest grid points of `target`, a run of column j, and their codes; lanes with scale 0 decode
+  // to 0.
+  void Encode(std::int64_t j, const float* target, std::uint32_t* codes, float* decoded) const;
 
  private:
-  const lattice::Codebook* codebook_;
+  RowGrid grid_;
   std::vector<float> scale_;
   std::vector<float> inverse_;
 };

@@ -85,7 +85,7 @@ class LdlqBlock {
       target[lane] = origin[lane] + target[lane] * inverse;
     }
     float* const decoded = lanes_.decoded.row(k);
-    coder_.Encode(target, codes_.data(), decoded);
+    coder_.Encode(first + k, target, codes_.data(), decoded);
     float* const step = lanes_.step.row(k);
     for (std::int64_t lane = 0; lane < coder_.lanes(); ++lane) {
       step[lane] = origin[lane] - decoded[lane];
@@ -199,7 +199,7 @@ class SweepBlock {
     for (std::int64_t lane = 0; lane < coder_.lanes(); ++lane) {
       target[lane] = origin[lane] - target[lane] * inverse;
     }
-    coder_.Encode(target, codes_.data(), lanes_.decoded.row(k));
+    coder_.Encode(first + k, target, codes_.data(), lanes_.decoded.row(k));
     for (std::int64_t start = 0; start < coder_.vectors(); start += coder_.sequence()) {
       const std::int64_t end = std::min(start + coder_.sequence(), coder_.vectors());
       if (!Accept(k, start, end)) continue;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/status.h"
+#include "numerics/decompose/q_words.h"
 #include "numerics/kernels/hadamard.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/lattice/codebook.h"
@@ -37,9 +38,9 @@ std::span<const std::uint32_t> LCodesOf(const model::CompressedMatrix& matrix,
 class BlockDecoder {
  public:
   static absl::StatusOr<BlockDecoder> Create(const model::CompressedMatrix& matrix) {
-    CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
-                             lattice::FindCodebook(matrix.header.codebook, matrix.header.q_bits));
-    BlockDecoder decoder(matrix, *codebook);
+    CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily family,
+                             lattice::CodebookFamily::Find(matrix.header.codebook));
+    BlockDecoder decoder(matrix, family);
     if (matrix.header.rank == 0) return decoder;
     CALDERA_RETURN_IF_ERROR(lattice::DequantiseR(matrix.r_codes, matrix.header.r_bits,
                                                  matrix.r_scale, decoder.r_.view()));
@@ -61,9 +62,9 @@ class BlockDecoder {
   }
 
  private:
-  BlockDecoder(const model::CompressedMatrix& matrix, const lattice::Codebook& codebook)
+  BlockDecoder(const model::CompressedMatrix& matrix, const lattice::CodebookFamily& family)
       : matrix_(matrix),
-        codebook_(codebook),
+        family_(family),
         r_(matrix.header.rank, matrix.header.columns),
         sign_in_(SignsOf(matrix.sign_in)),
         sign_out_(SignsOf(matrix.sign_out)) {}
@@ -71,12 +72,8 @@ class BlockDecoder {
   const model::CompressedMatrixHeader& header() const { return matrix_.header; }
 
   void DecodeQ(std::int64_t first, linalg::MatrixF& out) const {
-    const auto columns = static_cast<std::size_t>(out.columns());
-    const std::int64_t code_rows = out.rows() / lattice::kCodeDimension;
-    const std::int64_t first_code_row = first / lattice::kCodeDimension;
-    codebook_.Decode({matrix_.q_codes.data() + first_code_row * out.columns(),
-                      static_cast<std::size_t>(code_rows), columns, columns},
-                     out.data(), columns);
+    DecodeWords({header(), family_, matrix_.q_codes, matrix_.q_column_bits},
+                {first, std::min(out.rows(), header().rows - first)}, out.view());
     for (std::int64_t row = 0; row < out.rows(); ++row) {
       const float scale =
           matrix_.q_scale[static_cast<std::size_t>((first + row) / model::kScaleRows)];
@@ -104,7 +101,7 @@ class BlockDecoder {
   }
 
   const model::CompressedMatrix& matrix_;
-  const lattice::Codebook& codebook_;
+  lattice::CodebookFamily family_;
   linalg::MatrixF r_;
   std::vector<float> sign_in_;
   std::vector<float> sign_out_;

@@ -74,9 +74,9 @@ class Fit {
     return dist::OrthonormalizeColumns(y.view(), context_.partition, context_.communicator);
   }
 
-  // Orthonormal columns (local rows x r) that nearly span the top eigenvectors of A H A^T, in a
-  // random basis: mixed rank indices make the factors' metrics even, which is what feedback
-  // rounding wants.
+  // Orthonormal columns (local rows x r) that nearly span the top eigenvectors of A H A^T, for
+  // feedback in a random basis: mixed rank indices make the factors' metrics even, which is what it
+  // wants.
   absl::StatusOr<linalg::MatrixF> Subspace() {
     linalg::MatrixF y(a_.rows, options_.rank);
     if (options_.start.empty()) {
@@ -90,6 +90,7 @@ class Fit {
       y = LocalProduct(context_, weighted(), linalg::Transposed(z.view()));
       CALDERA_RETURN_IF_ERROR(Orthonormalize(y));
     }
+    if (options_.rounding == FactorRounding::kPlain) return y;
     CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF mixing, Mixing());
     return LocalProduct(context_, y, mixing);
   }
@@ -109,7 +110,7 @@ class Fit {
     linalg::SolveLeftByColumns(factor.view(), r.view());
     linalg::SolveLeftByColumns(linalg::Transposed(factor.view()), r.view());
     context_.flops += 2 * Product(r.rows(), r.rows(), r.columns());
-    return RoundRight(context_, Narrow(r).view(), metric_, options_.r_bits);
+    return RoundRight(context_, Narrow(r).view(), metric_, {options_.r_bits, options_.rounding});
   }
 
   // L = (A H) R^T (R H R^T)^-1, rounded, and the error of the pair.
@@ -122,8 +123,8 @@ class Fit {
     linalg::SolveRightByRows(linalg::Transposed(factor.view()), l.view(), context_.block_rows());
     linalg::SolveRightByRows(factor.view(), l.view(), context_.block_rows());
     context_.flops += 2 * Product(l.rows(), l.columns(), l.columns());
-    CALDERA_ASSIGN_OR_RETURN(Factor rounded,
-                             RoundLeft(context_, Narrow(l).view(), gram.view(), options_.l_bits));
+    CALDERA_ASSIGN_OR_RETURN(Factor rounded, RoundLeft(context_, Narrow(l).view(), gram.view(),
+                                                       {options_.l_bits, options_.rounding}));
     const linalg::ConstViewF left = std::as_const(rounded.decoded).view();
     const double squared =
         total_ - 2 * Dot(left, cross.view()) + linalg::Dot(Gram(left).view(), gram.view());

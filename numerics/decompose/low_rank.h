@@ -25,12 +25,17 @@ struct Metric {
   bool IsIdentity() const { return hessian.empty(); }
 };
 
+// kFeedback: 4-bit factors in a random basis, rounded by LDLQ. kPlain: each to its nearest grid
+// point, in the basis of the regression.
+enum class FactorRounding { kFeedback, kPlain };
+
 struct FitOptions {
   std::int64_t rank = 0;
   base::Bits l_bits{4};
   base::Bits r_bits{4};
   int subspace_rounds = 4;
   int alternations = 1;
+  FactorRounding rounding = FactorRounding::kFeedback;
   linalg::ConstViewF
       start;  // local rows x rank: where the subspace iteration begins; empty = random
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "numerics/decompose/column_bits.h"
 #include "numerics/decompose/downdate.h"
 #include "numerics/decompose/ldlq.h"
 #include "numerics/kernels/parallel.h"
@@ -27,7 +28,7 @@ constexpr int kLatticeFactorBits = 4;
 class Recipe {
  public:
   Recipe(Context& context, const Problem& problem, BestIterate& best)
-      : context_(context), problem_(problem), best_(best), codebook_(&problem.search) {}
+      : context_(context), problem_(problem), best_(best), family_(&problem.search) {}
 
   absl::Status Run() {
     const model::CompressedMatrixHeader& header = problem_.header;
@@ -49,12 +50,12 @@ class Recipe {
     return problem_.iterations > 0 ? problem_.iterations : fallback;
   }
   // A sweep with a trellis costs as much as the LDLQ before it and gains about a percent.
-  int SweepsOf(int sweeps) const { return codebook_->sequence() > 1 ? 0 : sweeps; }
+  int SweepsOf(int sweeps) const { return codebook().sequence() > 1 ? 0 : sweeps; }
   SweptHessian Plain() const { return {problem_.metric.hessian, {}, 0}; }
 
   absl::Status QuantiseOnly() {
-    codebook_ = &problem_.codebook;
-    CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight));
+    family_ = &problem_.family;
+    CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight, problem_.metric.factor));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
     const int sweeps = IterationsOr(SweepsOf(kPlainSweeps));
     if (sweeps == 0) return Offer(q, {}).status();
@@ -76,11 +77,11 @@ class Recipe {
     }
     const int iterations = IterationsOr(kSplitIterations);
     for (int iteration = 1; iteration < iterations; ++iteration) {
-      if (iteration == iterations - 1) codebook_ = &problem_.codebook;
+      if (iteration == iterations - 1) family_ = &problem_.family;
       CALDERA_RETURN_IF_ERROR(FreshIteration(*best));
     }
-    if (codebook_ == &problem_.codebook) return absl::OkStatus();
-    codebook_ = &problem_.codebook;
+    if (family_ == &problem_.family) return absl::OkStatus();
+    family_ = &problem_.family;
     return FreshIteration(*best);
   }
 
@@ -111,7 +112,6 @@ class Recipe {
 
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
-    CALDERA_RETURN_IF_ERROR(SetGrid(target));
     CALDERA_ASSIGN_OR_RETURN(
         Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, SweepsOf(1)));
     const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
@@ -134,11 +134,10 @@ class Recipe {
                                                       FitOptionsOf(problem_.header.rank)));
     const int iterations = IterationsOr(kAlternations);
     for (int iteration = 0; iteration < iterations; ++iteration) {
-      if (iteration == iterations - 1) codebook_ = &problem_.codebook;
+      if (iteration == iterations - 1) family_ = &problem_.family;
       linalg::MatrixF target(problem_.weight.rows, problem_.weight.columns);
       linalg::Copy(problem_.weight, target.view());
       Subtract(pair, target);
-      CALDERA_RETURN_IF_ERROR(SetGrid(target.view()));
       CALDERA_ASSIGN_OR_RETURN(
           const Rounded q, RoundDowndated(target.view(), pair.r.decoded.view(), kAlternationDelta,
                                           kDowndatedSweeps));
@@ -159,6 +158,7 @@ class Recipe {
     CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     CALDERA_ASSIGN_OR_RETURN(const DowndatedHessian downdated,
                              Downdate(context_, problem_.metric.hessian, rows, delta));
+    CALDERA_RETURN_IF_ERROR(SetGrid(target, downdated.factor.view()));
     Rounded q = RunLdlq(target, downdated.factor.view());
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(target, downdated.Swept(problem_.metric.hessian), q);
@@ -176,9 +176,18 @@ class Recipe {
     return options;
   }
 
-  // The grid of Q for this target: one scale for each group of 64 rows. Groups do not cross ranks,
-  // whose blocks of rows are multiples of 64.
-  absl::Status SetGrid(linalg::ConstViewF target) {
+  const lattice::Codebook& codebook() const { return family_->Of(problem_.header.q_bits.value()); }
+
+  // The grid of Q for this target and the factor it is rounded against: one scale for each group of
+  // 64 rows, and the columns' bits where they differ. Groups do not cross ranks, whose blocks of
+  // rows are multiples of 64.
+  absl::Status SetGrid(linalg::ConstViewF target, linalg::ConstViewF factor) {
+    SetScales(target);
+    if (problem_.header.mixed()) SetColumns(factor);
+    return best_.CheckStop();
+  }
+
+  void SetScales(linalg::ConstViewF target) {
     const std::int64_t groups = (target.rows + model::kScaleRows - 1) / model::kScaleRows;
     q_scales_.resize(static_cast<std::size_t>(groups));
     scales_.resize(static_cast<std::size_t>(target.rows));
@@ -186,21 +195,31 @@ class Recipe {
       const std::int64_t first = group * model::kScaleRows;
       const std::int64_t rows = std::min(model::kScaleRows, target.rows - first);
       const double rms = RootMeanSquare(target.Rows(first, rows));
-      const auto scale = static_cast<float>(rms / codebook_->input_rms());
+      const auto scale = static_cast<float>(rms / codebook().input_rms());
       q_scales_[static_cast<std::size_t>(group)] = scale;
       std::fill_n(scales_.begin() + first, rows, scale);
     });
-    return best_.CheckStop();
   }
+
+  void SetColumns(linalg::ConstViewF factor) {
+    const int base = problem_.header.q_bits.value();
+    column_bits_ = ChooseColumnBits(factor, *family_, problem_.header.extra_bytes());
+    columns_.clear();
+    for (const int bits : column_bits_) {
+      columns_.push_back({&family_->Of(bits), family_->RelativeScale(bits, base)});
+    }
+  }
+
+  RowGrid Grid() const { return {&codebook(), scales_, columns_}; }
 
   Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
     context_.flops += LdlqFlops(target.rows, target.columns);
-    return Ldlq(target, factor, {codebook_, scales_}, context_.block_rows());
+    return Ldlq(target, factor, Grid(), context_.block_rows());
   }
 
   void RunSweep(linalg::ConstViewF target, const SweptHessian& hessian, Rounded& q) {
     context_.flops += SweepFlops(target.rows, hessian);
-    Sweep(target, hessian, {codebook_, scales_}, context_.block_rows(), q);
+    Sweep(target, hessian, Grid(), context_.block_rows(), q);
   }
 
   // rows -= L R.
@@ -212,24 +231,27 @@ class Recipe {
   }
 
   absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
-    return best_.Offer(MakeIterate(q_scales_, q.codes, parts, problem_.header), *codebook_);
+    return best_.Offer(MakeIterate({q_scales_, q.codes, column_bits_}, parts, problem_.header),
+                       *family_);
   }
 
   Context& context_;
   const Problem& problem_;
   BestIterate& best_;
-  const lattice::Codebook* codebook_;  // of the iterate at work
-  std::vector<float> q_scales_;        // for each group of local rows
-  std::vector<float> scales_;          // for each local row
+  const lattice::CodebookFamily* family_;  // of the iterate at work
+  std::vector<float> q_scales_;            // for each group of local rows
+  std::vector<float> scales_;              // for each local row
+  std::vector<std::uint8_t> column_bits_;  // empty where all columns have the header's
+  std::vector<ColumnCode> columns_;
 };
 
 }  // namespace
 
-absl::StatusOr<double> BestIterate::Offer(Iterate iterate, const lattice::Codebook& codebook) {
+absl::StatusOr<double> BestIterate::Offer(Iterate iterate, const lattice::CodebookFamily& family) {
   CALDERA_RETURN_IF_ERROR(CheckStop());
-  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate, codebook));
+  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate, family));
   curve_.push_back(error);
-  if (&codebook != &codebook_) return error;
+  if (&family != &family_) return error;
   if (index_ == 0 || error < this->error()) {
     index_ = static_cast<int>(curve_.size());
     iterate_ = std::move(iterate);

@@ -20,12 +20,12 @@ namespace caldera::decompose {
 
 // One matrix in the rotated basis. Views live as long as the call.
 struct Problem {
-  linalg::ConstViewF weight;          // W~, local rows x n
-  Metric metric;                      // damped rotated H and its factor
-  const lattice::Codebook& codebook;  // of the result
-  // What the iterates before the last are rounded with: `codebook` itself, or a faster one of the
-  // same bits.
-  const lattice::Codebook& search;
+  linalg::ConstViewF weight;              // W~, local rows x n
+  Metric metric;                          // damped rotated H and its factor
+  const lattice::CodebookFamily& family;  // of the result
+  // What the iterates before the last are rounded with: `family` itself, or a faster one.
+  const lattice::CodebookFamily& search;
+  // Where columns differ its counts of them say only how many bits they have together.
   model::CompressedMatrixHeader header;
   int iterations = 0;  // 0 = the recipe's own
 };
@@ -35,14 +35,14 @@ class BestIterate {
  public:
   // Both are called on every rank alike; `stop` may be empty.
   using Measure =
-      std::function<absl::StatusOr<double>(const Iterate&, const lattice::Codebook& codebook)>;
-  BestIterate(Measure measure, const lattice::Codebook& codebook, const StopRequested& stop)
-      : measure_(std::move(measure)), codebook_(codebook), stop_(stop) {}
+      std::function<absl::StatusOr<double>(const Iterate&, const lattice::CodebookFamily&)>;
+  BestIterate(Measure measure, const lattice::CodebookFamily& family, const StopRequested& stop)
+      : measure_(std::move(measure)), family_(family), stop_(stop) {}
 
-  // Measures an iterate whose codes are of `codebook`, adds the error to the curve, keeps it if it
-  // is of the result's codebook and better than all such before, and returns the error; CANCELLED
-  // when a stop was requested.
-  absl::StatusOr<double> Offer(Iterate iterate, const lattice::Codebook& codebook);
+  // Measures an iterate whose codes are of `family`, adds the error to the curve, keeps it if it
+  // is of the result's family (the same object) and better than all such before, and returns the
+  // error; CANCELLED when a stop was requested.
+  absl::StatusOr<double> Offer(Iterate iterate, const lattice::CodebookFamily& family);
   // CANCELLED when a stop was requested.
   absl::Status CheckStop() const;
 
@@ -53,7 +53,7 @@ class BestIterate {
 
  private:
   Measure measure_;
-  const lattice::Codebook& codebook_;
+  const lattice::CodebookFamily& family_;
   const StopRequested& stop_;
   Iterate iterate_;
   std::vector<double> curve_;
@@ -62,7 +62,7 @@ class BestIterate {
 
 // Rank 0: LDLQ, then sweeps (none by default with a trellis). 4-bit factors: the rank split into a
 // signal and a correction. Finer factors: alternation against the downdated Hessian. Every iterate
-// is offered to `best`; at least the last is of `problem.codebook`.
+// is offered to `best`; at least the last is of `problem.family`.
 absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best);
 
 }  // namespace caldera::decompose

@@ -1,5 +1,7 @@
 #include "numerics/lattice/codebook.h"
 
+#include <vector>
+
 #include "common/base/status.h"
 #include "numerics/lattice/e8p_codebook.h"
 #include "numerics/lattice/trellis_codebook.h"
@@ -36,6 +38,40 @@ absl::StatusOr<const Codebook*> FindCodebook(model::CodebookKind kind, base::Bit
       return &Trellis<12>(index);
   }
   return base::Unimplemented("codebook kind {} is not known", static_cast<int>(kind));
+}
+
+absl::StatusOr<CodebookFamily> CodebookFamily::Find(model::CodebookKind kind) {
+  CodebookFamily family;
+  for (int bits = 2; bits <= 4; ++bits) {
+    CALDERA_ASSIGN_OR_RETURN(family.codebooks_[static_cast<std::size_t>(bits - 2)],
+                             FindCodebook(kind, base::Bits(bits)));
+  }
+  return family;
+}
+
+void CodebookFamily::DecodeColumns(const CodeRows& codes, std::span<const std::uint8_t> column_bits,
+                                   int base, float* out, std::size_t stride) const {
+  std::vector<std::size_t> members;
+  std::vector<std::uint32_t> gathered;
+  std::vector<float> words;
+  for (int bits = 2; bits <= 4; ++bits) {
+    members.clear();
+    for (std::size_t j = 0; j < codes.columns; ++j) {
+      if (column_bits[j] == bits) members.push_back(j);
+    }
+    if (members.empty()) continue;
+    gathered.resize(codes.rows * members.size());
+    words.resize(kCodeDimension * gathered.size());
+    for (std::size_t i = 0; i < gathered.size(); ++i) {
+      gathered[i] = codes.data[i / members.size() * codes.stride + members[i % members.size()]];
+    }
+    Of(bits).Decode({gathered.data(), codes.rows, members.size(), members.size()}, words.data(),
+                    members.size());
+    const float scale = RelativeScale(bits, base);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      out[i / members.size() * stride + members[i % members.size()]] = scale * words[i];
+    }
+  }
 }
 
 }  // namespace caldera::lattice

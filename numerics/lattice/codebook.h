@@ -5,8 +5,10 @@
 #ifndef CALDERA_NUMERICS_LATTICE_CODEBOOK_H_
 #define CALDERA_NUMERICS_LATTICE_CODEBOOK_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "absl/status/statusor.h"
 #include "common/base/types.h"
@@ -30,7 +32,9 @@ class Codebook {
 
   virtual base::Bits bits() const = 0;  // per value: a code has 8 * bits() bits
   virtual float input_rms() const = 0;  // rms of the input at which the Gaussian MSE is smallest
-  virtual bool exact() const = 0;       // Encode finds the nearest codeword (sweeps need no guard)
+  // Mean squared error for independent normal inputs of that rms, relative to their square.
+  virtual double gaussian_error() const = 0;
+  virtual bool exact() const = 0;  // Encode finds the nearest codeword (sweeps need no guard)
   // Vectors that are coded together: vectors s k .. s k + s - 1 of a call, s = sequence(), are one
   // codeword; the last may be shorter. 1 or a divisor of the vectors in a block of rows.
   virtual std::size_t sequence() const { return 1; }
@@ -46,6 +50,27 @@ class Codebook {
 // The codebook of a kind and width, owned by the library and alive for the whole program (its
 // tables are built on first use). UNIMPLEMENTED for a pair that does not exist.
 absl::StatusOr<const Codebook*> FindCodebook(model::CodebookKind kind, base::Bits bits);
+
+// The codebooks of one kind at 2, 3 and 4 bits, for matrices whose columns differ in bits.
+class CodebookFamily {
+ public:
+  // UNIMPLEMENTED for an unknown kind.
+  static absl::StatusOr<CodebookFamily> Find(model::CodebookKind kind);
+
+  // bits: 2, 3 or 4.
+  const Codebook& Of(int bits) const { return *codebooks_[static_cast<std::size_t>(bits - 2)]; }
+  // What codewords of `bits` are multiplied by so that one scale serves columns of `base` bits too.
+  float RelativeScale(int bits, int base) const {
+    return Of(base).input_rms() / Of(bits).input_rms();
+  }
+  // Like Codebook::Decode with column_bits[j] bits in column j and codewords times
+  // RelativeScale(column_bits[j], base).
+  void DecodeColumns(const CodeRows& codes, std::span<const std::uint8_t> column_bits, int base,
+                     float* out, std::size_t stride) const;
+
+ private:
+  std::array<const Codebook*, 3> codebooks_ = {};
+};
 
 }  // namespace caldera::lattice
 

@@ -16,6 +16,18 @@ base::Bits E8pCodebook::bits() const {
   return base::Bits(4);
 }
 
+double E8pCodebook::gaussian_error() const {
+  switch (residual_) {
+    case kernels::E8pResidual::kNone:
+      return .0914;
+    case kernels::E8pResidual::kBall:
+      return .0296;
+    case kernels::E8pResidual::kE8p:
+      return .0079;
+  }
+  return 1;
+}
+
 float E8pCodebook::input_rms() const {
   switch (residual_) {
     case E8pResidual::kNone:

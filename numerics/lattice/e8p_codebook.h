@@ -22,6 +22,7 @@ class E8pCodebook final : public Codebook {
 
   base::Bits bits() const override;
   float input_rms() const override;
+  double gaussian_error() const override;
   bool exact() const override { return residual_ == kernels::E8pResidual::kNone; }
   void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,
               float* decoded) const override;

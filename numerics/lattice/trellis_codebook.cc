@@ -54,6 +54,13 @@ std::vector<float> ValuesOf(int state_bits, base::Bits bits) {
 TrellisCodebook::TrellisCodebook(int state_bits, base::Bits bits)
     : bits_(bits), code_(state_bits, bits.value(), ValuesOf(state_bits, bits)) {}
 
+double TrellisCodebook::gaussian_error() const {
+  const auto column = static_cast<std::size_t>(bits_.value() - 2);
+  constexpr std::array<double, 3> kTen = {.0748, .0193, .0052};
+  constexpr std::array<double, 3> kTwelve = {.0742, .0188, .0048};
+  return code_.state_bits() == 10 ? kTen[column] : kTwelve[column];
+}
+
 void TrellisCodebook::Encode(const float* x, std::size_t stride, std::size_t count,
                              std::uint32_t* codes, float* decoded) const {
   thread_local kernels::TrellisScratch scratch;

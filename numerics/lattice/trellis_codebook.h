@@ -29,6 +29,7 @@ class TrellisCodebook final : public Codebook {
 
   base::Bits bits() const override { return bits_; }
   float input_rms() const override { return 1; }
+  double gaussian_error() const override;
   bool exact() const override { return false; }
   std::size_t sequence() const override { return 8; }
   void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,

@@ -124,17 +124,43 @@ class MatrixReader:
     def tensor(self, field):
         return self.file.get_tensor(f"{self.prefix}.{field}")
 
-    def q(self):
-        codes = self.tensor("q_codes").astype(np.int64)
-        if self.header["q_bits"] == 3:
-            codes |= self.tensor("q_codes_residual").astype(np.int64) << 16
-        bits, codebook = self.header["q_bits"], self.header["codebook"]
+    def decode(self, codes, bits):
+        """The values of codes [m8/8, columns] of one width."""
+        codebook = self.header["codebook"]
         if codebook == "e8p":
             return decode_lattice(codes, bits)[: self.header["rows"]]
         kind, state_bits = codebook.split("-")
         if kind != "trellis":
             raise ValueError(f"{self.prefix}: codebook {codebook} is not known")
         return decode_trellis(codes, bits, int(state_bits))[: self.header["rows"]]
+
+    def q(self):
+        codes = self.tensor("q_codes").astype(np.int64)
+        if "q_columns_3" in self.header:
+            return self.mixed_q(codes)
+        if self.header["q_bits"] == 3:
+            codes |= self.tensor("q_codes_residual").astype(np.int64) << 16
+        if self.header["codeword_axis"] == "columns":
+            return decode_lattice(codes.T, self.header["q_bits"]).T[:, : self.header["columns"]]
+        return self.decode(codes, self.header["q_bits"])
+
+    def mixed_q(self, codes):
+        packed = self.tensor("q_column_bits")
+        n = self.header["columns"]
+        widths = 2 + (np.repeat(packed, 4) >> (2 * (np.arange(4 * len(packed)) % 4)) & 3)[:n]
+        assert [(widths == 3).sum(), (widths == 4).sum()] == [self.header[f"q_columns_{b}"] for b in (3, 4)]
+        extra = self.tensor("q_codes_extra").astype(np.int64)
+        place = 0
+        for j, width in enumerate(widths):
+            for byte in range(2, width):
+                codes[:, j] |= extra[:, place] << (8 * byte)
+                place += 1
+        rms = {2: 1.03, 3: 0.98, 4: 0.90}
+        out = np.empty((self.header["rows"], n))
+        for width in (2, 3, 4):
+            ratio = rms[2] / rms[width] if self.header["codebook"] == "e8p" else 1.0
+            out[:, widths == width] = ratio * self.decode(codes[:, widths == width], width)
+        return out
 
     def factor(self, name):
         codes = self.tensor(f"{name}_codes")

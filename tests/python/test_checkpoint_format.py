@@ -15,8 +15,8 @@ TOOL = os.path.join(os.environ["CALDERA_BUILD"], "bin", "test-encode-matrix")
 SHAPES = [(1, 1, 0), (7, 13, 0), (7, 13, 3), (8, 8, 8), (64, 24, 5), (136, 72, 9), (576, 192, 16)]
 
 
-def encode(path, rows, columns, rank, q_bits=2, l_bits=4, r_bits=4, seed=1, codebook="e8p"):
-    arguments = [rows, columns, rank, q_bits, l_bits, r_bits, seed, codebook]
+def encode(path, rows, columns, rank, q_bits=2, l_bits=4, r_bits=4, seed=1, codebook="e8p", axis="rows"):
+    arguments = [rows, columns, rank, q_bits, l_bits, r_bits, seed, codebook, axis]
     done = subprocess.run([TOOL, str(path), *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return str(path)
@@ -48,6 +48,19 @@ def test_numpy_decodes_every_width(tmp_path, q_bits, l_bits, r_bits):
 @pytest.mark.parametrize("rows", [7, 136, 192])
 def test_numpy_decodes_every_trellis(tmp_path, codebook, q_bits, rows):
     assert_decodes(encode(tmp_path / "m.safetensors", rows, 24, 5, q_bits, codebook=codebook))
+
+
+@pytest.mark.parametrize("q_bits", [2, 3, 4])
+@pytest.mark.parametrize("rows,columns", [(1, 1), (7, 13), (136, 24)])
+def test_numpy_decodes_codewords_along_rows(tmp_path, q_bits, rows, columns):
+    assert_decodes(encode(tmp_path / "m.safetensors", rows, columns, 1, q_bits, axis="columns"))
+
+
+@pytest.mark.parametrize("codebook", ["e8p", "trellis-10", "trellis-12"])
+@pytest.mark.parametrize("q_bits", [2.25, 2.9, 3.3])
+@pytest.mark.parametrize("rows,columns", [(7, 13), (136, 24)])
+def test_numpy_decodes_columns_of_different_widths(tmp_path, codebook, q_bits, rows, columns):
+    assert_decodes(encode(tmp_path / "m.safetensors", rows, columns, 5, q_bits, codebook=codebook))
 
 
 def test_tensors_are_those_of_the_format(tmp_path):

@@ -2,8 +2,10 @@
 #ifndef CALDERA_TESTS_SUPPORT_RANDOM_COMPRESSED_MATRIX_H_
 #define CALDERA_TESTS_SUPPORT_RANDOM_COMPRESSED_MATRIX_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "common/model/compressed_matrix.h"
@@ -45,6 +47,18 @@ inline std::vector<std::uint8_t> RandomSigns(std::int64_t count, std::mt19937& g
   return signs;
 }
 
+// Bits of each column: the header's, or as many of 3 and 4 as it says in random places.
+inline std::vector<std::uint8_t> RandomColumnBits(const model::CompressedMatrixHeader& header,
+                                                  std::mt19937& generator) {
+  std::vector<std::uint8_t> bits(static_cast<std::size_t>(header.columns),
+                                 static_cast<std::uint8_t>(header.q_bits.value()));
+  if (!header.mixed()) return bits;
+  std::fill_n(bits.begin(), header.q_columns_3, std::uint8_t{3});
+  std::fill_n(bits.rbegin(), header.q_columns_4, std::uint8_t{4});
+  std::shuffle(bits.begin(), bits.end(), generator);
+  return bits;
+}
+
 // Fills a matrix of this shape and coding; the transform blocks of `header` are replaced by
 // TransformBlock of its dimensions. The same seed gives the same matrix.
 inline model::CompressedMatrix RandomCompressedMatrix(const model::CompressedMatrixHeader& header,
@@ -55,11 +69,13 @@ inline model::CompressedMatrix RandomCompressedMatrix(const model::CompressedMat
   matrix.header.input_block = TransformBlock(header.columns);
   matrix.header.output_block = TransformBlock(header.rows);
   matrix.q_scale = RandomScales(header.scale_count(), generator);
-  matrix.q_codes.resize(static_cast<std::size_t>(header.padded_rows() / 8 * header.columns));
-  const auto unused_bits = static_cast<unsigned>(32 - 8 * header.q_bits.value());
-  for (std::uint32_t& code : matrix.q_codes) {
-    code = static_cast<std::uint32_t>(generator()) >> unused_bits;
+  std::vector<std::uint8_t> bits = RandomColumnBits(header, generator);
+  matrix.q_codes.resize(static_cast<std::size_t>(header.code_rows() * header.code_columns()));
+  for (std::size_t i = 0; i < matrix.q_codes.size(); ++i) {
+    const auto unused = static_cast<unsigned>(32 - 8 * bits[i % bits.size()]);
+    matrix.q_codes[i] = static_cast<std::uint32_t>(generator()) >> unused;
   }
+  if (header.mixed()) matrix.q_column_bits = std::move(bits);
   matrix.l_codes =
       RandomFactorCodes(header.padded_rows() * header.padded_rank(), header.l_bits, generator);
   matrix.r_codes =

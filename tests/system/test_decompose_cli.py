@@ -45,7 +45,8 @@ def relative_error(case, decoded):
 
 
 SETTINGS = [(2, 0, 4, "e8p"), (2, 64, 4, "e8p"), (2, 13, 16, "e8p"), (3, 16, 8, "e8p"), (4, 0, 4, "e8p"),
-            (2, 64, 4, "trellis-10"), (3, 0, 4, "trellis-12"), (4, 16, 16, "trellis")]
+            (2, 64, 4, "trellis-10"), (3, 0, 4, "trellis-12"), (4, 16, 16, "trellis"),
+            (2.5, 0, 4, "trellis-10"), (2.3, 32, 4, "e8p"), (3.25, 8, 16, "e8p")]
 
 
 @pytest.mark.parametrize("q_bits,rank,factor_bits,codebook", SETTINGS)

@@ -51,12 +51,12 @@ class EncodedTensors final : public TensorSource {
   std::vector<TensorInfo> infos_;
 };
 
-CompressedMatrix Matrix(std::int64_t rows, std::int64_t columns, std::int64_t rank, int q_bits) {
+CompressedMatrix Matrix(std::int64_t rows, std::int64_t columns, std::int64_t rank, double q_bits) {
   CompressedMatrixHeader header;
   header.rows = rows;
   header.columns = columns;
   header.rank = rank;
-  header.q_bits = base::Bits(q_bits);
+  SetQBits(q_bits, &header);
   return test_support::RandomCompressedMatrix(header, 3);
 }
 
@@ -64,6 +64,7 @@ void ExpectSame(const CompressedMatrix& actual, const CompressedMatrix& expected
   EXPECT_EQ(actual.header, expected.header);
   EXPECT_EQ(actual.q_scale, expected.q_scale);
   EXPECT_EQ(actual.q_codes, expected.q_codes);
+  EXPECT_EQ(actual.q_column_bits, expected.q_column_bits);
   EXPECT_EQ(actual.l_codes, expected.l_codes);
   EXPECT_EQ(actual.l_scale, expected.l_scale);
   EXPECT_EQ(actual.r_codes, expected.r_codes);
@@ -87,12 +88,23 @@ void ExpectRoundTrip(const CompressedMatrix& matrix) {
 TEST(CompressedMatrixIo, ReadsBackWhatItWrites) {
   for (const auto& [rows, columns] :
        {std::pair(0, 0), std::pair(1, 1), std::pair(7, 13), std::pair(64, 24), std::pair(9, 0)}) {
-    for (const int q_bits : {2, 3, 4}) {
+    for (const double q_bits : {2.0, 3.0, 4.0, 2.4, 3.3}) {
       const int largest = std::min(rows, columns);
       for (const int rank : {0, std::min(1, largest), largest}) {
         ExpectRoundTrip(Matrix(rows, columns, rank, q_bits));
       }
     }
+  }
+}
+
+TEST(CompressedMatrixIo, ReadsBackCodewordsAlongRows) {
+  for (const int q_bits : {2, 3, 4}) {
+    CompressedMatrixHeader header;
+    header.rows = 7;
+    header.columns = 13;
+    header.q_bits = base::Bits(q_bits);
+    header.axis = CodewordAxis::kColumns;
+    ExpectRoundTrip(test_support::RandomCompressedMatrix(header, 5));
   }
 }
 
@@ -108,6 +120,25 @@ TEST(CompressedMatrixIo, ReadsBackEveryFactorWidth) {
       ExpectRoundTrip(test_support::RandomCompressedMatrix(header, 4));
     }
   }
+}
+
+TEST(CompressedMatrixIo, LaysOutTheExtraBytesOfWiderColumns) {
+  CompressedMatrix matrix = Matrix(16, 5, 0, 2.6);
+  ASSERT_EQ(matrix.header.q_columns_3, 3);
+  matrix.header.q_columns_3 = 1;
+  matrix.header.q_columns_4 = 1;
+  matrix.q_column_bits = {2, 4, 2, 3, 2};
+  matrix.q_codes = {1, 0xA1B2C3D4, 2, 0x00E5F6A7, 3, 4, 0x11223344, 5, 0x00556677, 6};
+  const auto tensors = EncodeMatrix(matrix, "p");
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  std::map<std::string, SafetensorsTensor> by_name;
+  for (const SafetensorsTensor& tensor : *tensors) by_name[tensor.declaration.name] = tensor;
+  EXPECT_EQ(by_name["p.q_codes"].declaration.dtype, Dtype::kU16);
+  EXPECT_THAT(by_name["p.q_codes_extra"].declaration.shape, ElementsAre(2, 3));
+  EXPECT_THAT(by_name["p.q_codes_extra"].bytes,
+              ElementsAre(std::byte{0xB2}, std::byte{0xA1}, std::byte{0xE5}, std::byte{0x22},
+                          std::byte{0x11}, std::byte{0x55}));
+  EXPECT_THAT(by_name["p.q_column_bits"].bytes, ElementsAre(std::byte{0x48}, std::byte{0x00}));
 }
 
 TEST(CompressedMatrixIo, LaysOutTensorsAsTheFormatSays) {
@@ -139,7 +170,7 @@ TEST(CompressedMatrixIo, WritesTheHeaderWithSortedKeys) {
 TEST(CompressedMatrixIo, RejectsAnotherVersionCodebookOrAxis) {
   const std::string good = MatrixHeaderToJson(Matrix(8, 8, 1, 2).header);
   for (const auto& [from, to] : {std::pair("matrix.v1", "matrix.v2"), std::pair("e8p", "e9p"),
-                                 std::pair(R"("rows",)", R"("columns",)")}) {
+                                 std::pair(R"("rows",)", R"("diagonals",)")}) {
     std::string changed = good;
     changed.replace(changed.find(from), std::string(from).size(), to);
     const auto header = ParseMatrixHeader(changed, "layer.q");

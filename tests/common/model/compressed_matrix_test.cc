@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/base/status.h"
@@ -76,9 +79,59 @@ TEST(CompressedMatrix, NamesMatrixAndFieldOfWhatIsWrong) {
   }
 }
 
-TEST(CompressedMatrix, DoesNotKnowCodewordsAlongARow) {
-  CompressedMatrix matrix = SmallMatrix();
-  matrix.header.axis = CodewordAxis::kColumns;
+TEST(CompressedMatrix, CountsTheBitsOfMixedColumns) {
+  CompressedMatrixHeader header;
+  header.rows = 64;
+  header.columns = 100;
+  for (const auto& [q_bits, three, four] :
+       {std::tuple(2.0, 0, 0), {2.25, 25, 0}, {2.999, 99, 0}, {3.0, 0, 0}, {3.3, 70, 30}}) {
+    SetQBits(q_bits, &header);
+    EXPECT_EQ(header.q_columns_3, three) << q_bits;
+    EXPECT_EQ(header.q_columns_4, four) << q_bits;
+    EXPECT_EQ(header.q_bits.value(), q_bits == 3.0 ? 3 : 2);
+    const double map = header.mixed() ? 8 * 25.0 : 0;
+    const double scales_and_signs = 32 + 104 + 64;
+    EXPECT_NEAR(BitsPerWeight(header) * 6400,
+                6400 * std::floor(100 * q_bits + 1e-9) / 100 + map + scales_and_signs, 1e-6);
+  }
+}
+
+TEST(CompressedMatrix, NamesWhatIsWrongInMixedColumns) {
+  const std::pair<std::string, std::function<void(CompressedMatrix&)>> kDamages[] = {
+      {"q_columns_4", [](CompressedMatrix& m) { m.header.q_columns_4 = 17; }},
+      {"q_columns_3", [](CompressedMatrix& m) { m.header.q_columns_3 = -1; }},
+      {"q_bits", [](CompressedMatrix& m) { m.header.q_bits = base::Bits(3); }},
+      {"q_column_bits", [](CompressedMatrix& m) { m.q_column_bits.pop_back(); }},
+      {"q_column_bits", [](CompressedMatrix& m) { m.q_column_bits[0] ^= 1; }},
+      {"q_column_bits", [](CompressedMatrix& m) { m.q_column_bits[0] = 5; }},
+      {"column 2", [](CompressedMatrix& m) { m.q_codes[2] = 1U << (8 * m.q_column_bits[2]); }},
+  };
+  for (const auto& [field, damage] : kDamages) {
+    CompressedMatrixHeader header;
+    header.rows = 24;
+    header.columns = 16;
+    SetQBits(2.3, &header);
+    CompressedMatrix matrix = test_support::RandomCompressedMatrix(header, 6);
+    ASSERT_TRUE(ValidateCompressedMatrix(matrix, "m").ok());
+    damage(matrix);
+    const absl::Status status = ValidateCompressedMatrix(matrix, "m");
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << field;
+    EXPECT_THAT(base::MessageOf(status), HasSubstr(field));
+  }
+}
+
+TEST(CompressedMatrix, HasOnlyE8pOfOneWidthAlongRows) {
+  CompressedMatrixHeader header;
+  header.rows = 7;
+  header.columns = 20;
+  header.axis = CodewordAxis::kColumns;
+  EXPECT_TRUE(ValidateCompressedMatrix(test_support::RandomCompressedMatrix(header, 1), "m").ok());
+  header.codebook = CodebookKind::kTrellis10;
+  EXPECT_EQ(ValidateMatrixHeader(header).code(), absl::StatusCode::kUnimplemented);
+  header.codebook = CodebookKind::kE8P;
+  SetQBits(2.5, &header);
+  CompressedMatrix matrix;
+  matrix.header = header;
   EXPECT_EQ(ValidateCompressedMatrix(matrix, "m").code(), absl::StatusCode::kUnimplemented);
 }
 
@@ -91,17 +144,6 @@ TEST(CompressedMatrix, NamesItsCodebooks) {
   }
   EXPECT_EQ(ParseCodebook("trellis-11").status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(base::MessageOf(ParseCodebook("e9").status()), testing::HasSubstr("\"e9\""));
-}
-
-TEST(CompressedMatrix, ChoosesACodebookByTheFactors) {
-  const base::Bits four(4);
-  const base::Bits sixteen(16);
-  EXPECT_EQ(ResolveCodebook("", 64, four, four), "trellis-10");
-  EXPECT_EQ(ResolveCodebook("", 64, sixteen, four), "trellis-10");
-  EXPECT_EQ(ResolveCodebook("", 64, sixteen, base::Bits(8)), "e8p");
-  EXPECT_EQ(ResolveCodebook("", 0, sixteen, sixteen), "trellis-10");
-  EXPECT_EQ(ResolveCodebook("trellis", 64, sixteen, sixteen), "trellis-12");
-  EXPECT_EQ(ResolveCodebook("abc", 64, four, four), "abc");
 }
 
 TEST(CompressedMatrix, IgnoresFactorBitsWithoutFactors) {

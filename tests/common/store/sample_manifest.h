@@ -29,7 +29,8 @@ inline Manifest SampleManifest() {
                     {"model-00001-of-00002.safetensors", {base::Sha256Hex("one"), 3}}};
   manifest.spec = {
       .calibration = {.samples = 64, .seq_len = 512, .ranges = 4, .seed = 18446744073709551615U},
-      .decomposition = {.codebook = "e8p",
+      .decomposition = {.recipe = "default",
+                        .codebook = "e8p",
                         .q_bits = 2,
                         .rank = 64,
                         .l_bits = 4,

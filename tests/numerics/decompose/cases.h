@@ -71,9 +71,9 @@ inline linalg::MatrixF Identity(std::int64_t size) {
   return identity;
 }
 
-inline DecomposeOptions OptionsOf(int q_bits, std::int64_t rank, int factor_bits) {
+inline DecomposeOptions OptionsOf(double q_bits, std::int64_t rank, int factor_bits) {
   DecomposeOptions options;
-  options.q_bits = base::Bits(q_bits);
+  options.q_bits = q_bits;
   options.rank = rank;
   options.l_bits = options.r_bits = base::Bits(factor_bits);
   options.output_seed = 7;

@@ -20,8 +20,9 @@ namespace {
 
 // What a stored matrix is compared by.
 auto Stored(const model::CompressedMatrix& matrix) {
-  return std::tie(matrix.header, matrix.q_scale, matrix.q_codes, matrix.l_codes, matrix.l_scale,
-                  matrix.r_codes, matrix.r_scale, matrix.sign_in, matrix.sign_out);
+  return std::tie(matrix.header, matrix.q_scale, matrix.q_codes, matrix.q_column_bits,
+                  matrix.l_codes, matrix.l_scale, matrix.r_codes, matrix.r_scale, matrix.sign_in,
+                  matrix.sign_out);
 }
 
 struct Outcome {
@@ -102,7 +103,7 @@ TEST(Decompose, ATrellisBeatsE8pAtTheSameBits) {
     // Beside factors the gain is a part of the error, and small at this size.
     const double bound = options.rank == 0 ? .96 : .99;
     EXPECT_LT(trellis->relative_error, bound * e8p->relative_error)
-        << options.q_bits.value() << " bits, rank " << options.rank;
+        << options.q_bits << " bits, rank " << options.rank;
     EXPECT_EQ(model::BitsPerWeight(trellis->matrix.header),
               model::BitsPerWeight(e8p->matrix.header));
     const auto decoded = DecodeMatrix(trellis->matrix);
@@ -110,6 +111,39 @@ TEST(Decompose, ATrellisBeatsE8pAtTheSameBits) {
     EXPECT_NEAR(trellis->relative_error, PlainRelativeError(weight, *decoded, hessian),
                 1e-5 * trellis->relative_error);
   }
+}
+
+TEST(Decompose, ThePublishedRecipeIsTheWorseYardstick) {
+  const linalg::MatrixF weight = HeavyTailedWeight(136, 132);
+  const linalg::MatrixF hessian = OutlierHessian(132);
+  for (const auto& [rank, bits] : {std::pair{0, 4}, {24, 4}, {24, 16}}) {
+    DecomposeOptions options = OptionsOf(2, rank, bits);
+    const auto ours = DecomposeAlone(weight, hessian, options);
+    options.recipe = model::RecipeKind::kPublished;
+    options.iterations = 3;
+    const auto published = DecomposeAlone(weight, hessian, options);
+    ASSERT_TRUE(ours.ok() && published.ok()) << base::MessageOf(published.status());
+    EXPECT_LT(ours->relative_error, published->relative_error) << "rank " << rank;
+    EXPECT_EQ(published->error_curve.size(), rank == 0 ? 1U : 5U);  // Q, then twice L R and Q
+    EXPECT_EQ(published->matrix.header.axis, model::CodewordAxis::kColumns);
+    const auto decoded = DecodeMatrix(published->matrix);
+    ASSERT_TRUE(decoded.ok()) << base::MessageOf(decoded.status());
+    EXPECT_NEAR(published->relative_error, PlainRelativeError(weight, *decoded, hessian),
+                1e-5 * published->relative_error);
+  }
+}
+
+TEST(Decompose, ThePublishedRecipeIsE8pWithWholeBits) {
+  DecomposeOptions options = OptionsOf(2.5, 0, 4);
+  options.recipe = model::RecipeKind::kPublished;
+  const auto run = [&] {
+    return DecomposeAlone(HeavyTailedWeight(16, 16), Identity(16), options).status().code();
+  };
+  EXPECT_EQ(run(), absl::StatusCode::kInvalidArgument);
+  options.q_bits = 2;
+  EXPECT_EQ(run(), absl::StatusCode::kOk);
+  options.codebook = model::CodebookKind::kTrellis10;
+  EXPECT_EQ(run(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Decompose, MixedFactorWidthsWork) {
@@ -129,8 +163,10 @@ TEST(Decompose, GivesTheSameBitsForAnyNumberOfRanksAndThreads) {
   const linalg::MatrixF weight = HeavyTailedWeight(264, 200);
   const auto hessian = PrepareHessian(OutlierHessian(200), 3);
   ASSERT_TRUE(hessian.ok());
-  for (const auto& [rank, bits] : {std::pair{0, 4}, {48, 4}, {16, 16}, {12, 8}}) {
-    DecomposeOptions options = OptionsOf(2, rank, bits);
+  for (const auto& [q_bits, rank, bits] :
+       {std::tuple{2.0, 0, 4}, {2.0, 48, 4}, {2.4, 16, 16}, {2.0, 12, 8}, {3.0, 9, 16}}) {
+    DecomposeOptions options = OptionsOf(q_bits, rank, bits);
+    if (rank == 9) options.recipe = model::RecipeKind::kPublished;
     if (rank == 48 || rank == 12) options.codebook = model::CodebookKind::kTrellis10;
     const Outcome one = DecomposeOnRanks(1, weight, *hessian, options);
     for (const int ranks : {1, 2, 4}) {
@@ -324,7 +360,7 @@ TEST(Decompose, RejectsArgumentsOutOfRange) {
   EXPECT_EQ(code(OptionsOf(2, 16, 4)), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(OptionsOf(2, -1, 4)), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(OptionsOf(2, 8, 5)), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(code(OptionsOf(7, 8, 4)), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(code(OptionsOf(7, 8, 4)), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(DecomposeAlone(weight, OutlierHessian(32), OptionsOf(2, 0, 4)).status().code(),
             absl::StatusCode::kInvalidArgument);
 }

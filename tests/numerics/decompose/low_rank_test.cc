@@ -142,8 +142,8 @@ TEST(FactorRounding, FeedbackBeatsPlainRoundingInItsMetric) {
   const TestMetric test(128);
   OneRank one(64);
   const linalg::MatrixF r = Gaussian(32, 128, 4);
-  const auto plain = RoundRight(one.context, r.view(), {}, base::Bits(4));
-  const auto fed_back = RoundRight(one.context, r.view(), test.metric(), base::Bits(4));
+  const auto plain = RoundRight(one.context, r.view(), {}, {base::Bits(4)});
+  const auto fed_back = RoundRight(one.context, r.view(), test.metric(), {base::Bits(4)});
   ASSERT_TRUE(plain.ok() && fed_back.ok());
   const auto error = [&](const Factor& rounded) {
     const linalg::MatrixF d = Difference(r.view(), rounded.decoded.view());

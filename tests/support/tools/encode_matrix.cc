@@ -1,4 +1,4 @@
-// test-encode-matrix OUT.safetensors ROWS COLUMNS RANK Q_BITS L_BITS R_BITS SEED CODEBOOK
+// test-encode-matrix OUT.safetensors ROWS COLUMNS RANK Q_BITS L_BITS R_BITS SEED CODEBOOK AXIS
 //
 // Writes one random compressed matrix "matrix" as its object, with the dense W that the library
 // decodes from it as a further tensor "weight": what the Python reader of
@@ -38,14 +38,15 @@ model::SafetensorsTensor DenseTensor(const linalg::MatrixF& dense) {
 }
 
 absl::Status Run(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 9) return base::InvalidArgument("expected 9 arguments");
+  if (arguments.size() != 10) return base::InvalidArgument("expected 10 arguments");
   const auto number = [&arguments](std::size_t i) { return std::stoll(arguments[i]); };
   model::CompressedMatrixHeader header;
   CALDERA_ASSIGN_OR_RETURN(header.codebook, model::ParseCodebook(arguments[8]));
+  header.axis = arguments[9] == "rows" ? model::CodewordAxis::kRows : model::CodewordAxis::kColumns;
   header.rows = number(1);
   header.columns = number(2);
   header.rank = number(3);
-  header.q_bits = base::Bits(static_cast<int>(number(4)));
+  model::SetQBits(std::stod(arguments[4]), &header);
   header.l_bits = base::Bits(static_cast<int>(number(5)));
   header.r_bits = base::Bits(static_cast<int>(number(6)));
   const auto matrix =
