@@ -53,6 +53,7 @@ void AddDownload(CLI::App& app, Context& context, Action& action);
 void AddInspect(CLI::App& app, Context& context, Action& action);  // inspect verify
 void AddEval(CLI::App& app, Context& context, Action& action);
 void AddDecompose(CLI::App& app, Context& context, Action& action);
+void AddLplr(CLI::App& app, Context& context, Action& action);
 void AddExport(CLI::App& app, Context& context, Action& action);
 void AddVersion(CLI::App& app, Context& context, Action& action);
 

@@ -26,6 +26,7 @@ int Run(int argc, char** argv) {
   AddInspect(app, context, action);
   AddEval(app, context, action);
   AddDecompose(app, context, action);
+  AddLplr(app, context, action);
   AddExport(app, context, action);
   AddVersion(app, context, action);
   try {

@@ -59,8 +59,7 @@ std::int64_t FactorCodeCount(std::int64_t values, base::Bits bits) {
 
 absl::Status CheckVectorSizes(const CompressedMatrix& matrix) {
   const CompressedMatrixHeader& h = matrix.header;
-  CALDERA_RETURN_IF_ERROR(
-      CheckSize("q_codes", matrix.q_codes.size(), h.code_rows() * h.code_columns()));
+  CALDERA_RETURN_IF_ERROR(CheckSize("q_codes", matrix.q_codes.size(), h.q_code_count()));
   CALDERA_RETURN_IF_ERROR(
       CheckSize("q_column_bits", matrix.q_column_bits.size(), h.mixed() ? h.columns : 0));
   CALDERA_RETURN_IF_ERROR(CheckSize("q_scale", matrix.q_scale.size(), h.scale_count()));
@@ -177,8 +176,8 @@ absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header) {
       (header.codebook != CodebookKind::kE8P || header.mixed())) {
     return base::Unimplemented("codeword_axis columns is for e8p with one width");
   }
-  if (header.q_bits.value() < 2 || header.q_bits.value() > 4) {
-    return base::InvalidArgument("q_bits is {}, expected 2, 3 or 4", header.q_bits.value());
+  if (header.has_q() && (header.q_bits.value() < 2 || header.q_bits.value() > 4)) {
+    return base::InvalidArgument("q_bits is {}, expected 0, 2, 3 or 4", header.q_bits.value());
   }
   if (header.q_columns_3 < 0 || header.q_columns_4 < 0 ||
       header.q_columns_3 > header.columns - header.q_columns_4) {

@@ -1,8 +1,8 @@
 // One compressed linear layer at rest: docs/formats/checkpoint.md specifies every byte. This header
 // is the same contract in C++; numerics/decompose/linear_map turns it back into a matrix.
 //
-// In the rotated basis  W~ = diag(s) Q + L R  with Q from a lattice code and s_i = q_scale[i / 64];
-// in the original basis
+// In the rotated basis  W~ = diag(s) Q + L R  with Q from a lattice code and s_i = q_scale[i / 64]
+// (matrices of plain data may lack Q); in the original basis
 //   W = D_out B_out W~ B_in D_in,   D = diag(+-1 signs), B = block-diagonal Sylvester-Hadamard
 // (natural order, orthonormal, symmetric, so B is its own inverse).
 #ifndef CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_H_
@@ -40,7 +40,7 @@ struct CompressedMatrixHeader {
   std::int64_t rank = 0;     // r >= 0
   CodebookKind codebook = CodebookKind::kE8P;
   CodewordAxis axis = CodewordAxis::kRows;
-  base::Bits q_bits{2};  // 2, 3, 4; 2 in a mixed matrix
+  base::Bits q_bits{2};  // 2, 3, 4; 2 in a mixed matrix; 0: there is no Q
   // Mixed: columns of Q differ in bits, so many have 3 and 4. Otherwise both 0.
   std::int64_t q_columns_3 = 0;
   std::int64_t q_columns_4 = 0;
@@ -60,19 +60,22 @@ struct CompressedMatrixHeader {
     return axis == CodewordAxis::kRows ? columns : (columns + 7) / 8;
   }
   std::int64_t padded_rank() const { return (rank + 7) / 8 * 8; }  // r8
-  std::int64_t scale_count() const { return (rows + kScaleRows - 1) / kScaleRows; }
+  bool has_q() const { return q_bits.value() != 0; }
+  std::int64_t q_code_count() const { return has_q() ? code_rows() * code_columns() : 0; }
+  std::int64_t scale_count() const { return has_q() ? (rows + kScaleRows - 1) / kScaleRows : 0; }
   friend bool operator==(const CompressedMatrixHeader&, const CompressedMatrixHeader&) = default;
 };
 
 // Codes as unpacked integers in memory; packing happens in compressed_matrix_io. Sizes:
-//   q_codes   [m8/8][n]    one code of 8 bits times the column's bits per 8 rows x 1 column;
+//   q_codes   [m8/8][n]    one code of 8 bits times the column's bits per 8 rows x 1 column; q_bits
+//   0: none;
 //             axis kColumns: [m][n8/8], one code per 1 row x 8 columns
 //   q_column_bits [n]      2, 3 or 4; empty unless mixed
 //   l_codes   4 bit: [m8/8][r8], one 32-bit code per 8 rows x 1 rank index;
 //             8 bit: [m8][r8] int8 as uint32 low byte; 16 bit: [m8][r8] IEEE half bits
 //   r_codes   4 bit: [r8/8][n], one 32-bit code per 8 rank indices x 1 column;
 //             8 bit: [r8][n]; 16 bit: [r8][n]
-//   q_scale [scale_count()]: one for each 64 rows, the last group may be shorter
+//   q_scale [scale_count()]: one for each 64 rows, the last group may be shorter; q_bits 0: none
 //   l_scale, r_scale [rank]: L[:,k] = l_scale[k] * decoded, R[k,:] = r_scale[k] * decoded
 //   sign_in [n], sign_out [m]: 1 means -1, 0 means +1
 struct CompressedMatrix {

@@ -198,6 +198,22 @@ absl::Status SetField(const std::string& field, const std::vector<std::byte>& by
   return absl::OkStatus();
 }
 
+void DeclareQ(const CompressedMatrixHeader& header, const std::string& prefix,
+              std::vector<SafetensorsDeclaration>& tensors) {
+  const std::int64_t code_rows = header.code_rows();
+  const std::int64_t code_columns = header.code_columns();
+  const Dtype dtype = header.q_bits.value() == 4 ? Dtype::kU32 : Dtype::kU16;
+  tensors.push_back({prefix + "q_codes", dtype, {code_rows, code_columns}});
+  if (header.q_bits.value() == 3) {
+    tensors.push_back({prefix + "q_codes_residual", Dtype::kU8, {code_rows, code_columns}});
+  }
+  if (header.mixed()) {
+    tensors.push_back({prefix + "q_column_bits", Dtype::kU8, {PackedBytes(2 * header.columns)}});
+    tensors.push_back({prefix + "q_codes_extra", Dtype::kU8, {code_rows, header.extra_bytes()}});
+  }
+  tensors.push_back({prefix + "q_scale", Dtype::kF32, {header.scale_count()}});
+}
+
 void DeclareFactors(const CompressedMatrixHeader& header, const std::string& prefix,
                     std::vector<SafetensorsDeclaration>& tensors) {
   const std::int64_t rows = header.padded_rows();
@@ -312,18 +328,8 @@ absl::StatusOr<CompressedMatrixHeader> ParseMatrixHeader(const std::string& json
 std::vector<SafetensorsDeclaration> MatrixTensors(const CompressedMatrixHeader& header,
                                                   const std::string& prefix) {
   const std::string p = prefix + ".";
-  const std::int64_t code_rows = header.code_rows();
-  const Dtype q_dtype = header.q_bits.value() == 4 ? Dtype::kU32 : Dtype::kU16;
-  std::vector<SafetensorsDeclaration> tensors = {
-      {p + "q_codes", q_dtype, {code_rows, header.code_columns()}}};
-  if (header.q_bits.value() == 3) {
-    tensors.push_back({p + "q_codes_residual", Dtype::kU8, {code_rows, header.code_columns()}});
-  }
-  if (header.mixed()) {
-    tensors.push_back({p + "q_column_bits", Dtype::kU8, {PackedBytes(2 * header.columns)}});
-    tensors.push_back({p + "q_codes_extra", Dtype::kU8, {code_rows, header.extra_bytes()}});
-  }
-  tensors.push_back({p + "q_scale", Dtype::kF32, {header.scale_count()}});
+  std::vector<SafetensorsDeclaration> tensors;
+  if (header.has_q()) DeclareQ(header, p, tensors);
   if (header.rank > 0) DeclareFactors(header, p, tensors);
   tensors.push_back({p + "sign_in", Dtype::kU8, {PackedBytes(header.columns)}});
   tensors.push_back({p + "sign_out", Dtype::kU8, {PackedBytes(header.rows)}});

@@ -8,9 +8,9 @@
 //   P.r_codes     U32 [r8/8, n]  (4 bits), I8 [r8, n]  (8), F16 [r8, n]  (16)
 //   P.l_scale, P.r_scale   F32 [r]
 //   P.sign_in U8 [ceil(n/8)], P.sign_out U8 [ceil(m/8)]: bit i%8 of byte i/8, 1 = -1
-// l_* and r_* are absent when the rank is 0. Shape and coding are one JSON text, the value of the
-// key P in the file's __metadata__. Everything is deterministic: one matrix has one encoding.
-// Thread rule: pure functions.
+// l_* and r_* are absent when the rank is 0, q_* when q_bits is 0. Shape and coding are one JSON
+// text, the value of the key P in the file's __metadata__. Everything is deterministic: one matrix
+// has one encoding. Thread rule: pure functions.
 #ifndef CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_IO_H_
 #define CALDERA_COMMON_MODEL_COMPRESSED_MATRIX_IO_H_
 

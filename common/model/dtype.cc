@@ -36,13 +36,30 @@ constexpr std::array<DtypeFacts, 20> kFacts = {{
 
 const DtypeFacts& FactsOf(Dtype dtype) { return kFacts[static_cast<std::size_t>(dtype)]; }
 
-template <typename Stored, typename Convert>
-void DecodePlain(std::span<const std::byte> in, std::span<float> out, Convert convert) {
+template <typename Stored, typename Out, typename Convert>
+void DecodePlain(std::span<const std::byte> in, std::span<Out> out, Convert convert) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     Stored value;
     std::memcpy(&value, in.data() + i * sizeof(Stored), sizeof(Stored));
     out[i] = convert(value);
   }
+}
+
+template <typename Stored>
+absl::Status Widen(std::span<const std::byte> in, std::span<double> out) {
+  DecodePlain<Stored>(in, out, [](Stored value) { return static_cast<double>(value); });
+  return absl::OkStatus();
+}
+
+// INVALID_ARGUMENT unless `in` holds exactly `count` values.
+absl::Status CheckSize(Dtype dtype, std::span<const std::byte> in, std::size_t count) {
+  const auto elements = static_cast<std::size_t>(BlockElements(dtype));
+  const auto bytes = static_cast<std::size_t>(BlockBytes(dtype));
+  if (count % elements == 0 && in.size() / bytes == count / elements && in.size() % bytes == 0) {
+    return absl::OkStatus();
+  }
+  return base::InvalidArgument("{} bytes do not hold {} values of {}", in.size(), count,
+                               DtypeName(dtype));
 }
 
 }  // namespace
@@ -111,13 +128,7 @@ std::uint16_t FloatToBFloat16(float value) {
 }
 
 absl::Status DecodeToFloat(Dtype dtype, std::span<const std::byte> in, std::span<float> out) {
-  const auto elements = static_cast<std::size_t>(BlockElements(dtype));
-  const auto bytes = static_cast<std::size_t>(BlockBytes(dtype));
-  if (out.size() % elements != 0 || in.size() / bytes != out.size() / elements ||
-      in.size() % bytes != 0) {
-    return base::InvalidArgument("{} bytes do not hold {} values of {}", in.size(), out.size(),
-                                 DtypeName(dtype));
-  }
+  CALDERA_RETURN_IF_ERROR(CheckSize(dtype, in, out.size()));
   switch (dtype) {
     case Dtype::kF64:
       DecodePlain<double>(in, out, [](double value) { return static_cast<float>(value); });
@@ -134,6 +145,40 @@ absl::Status DecodeToFloat(Dtype dtype, std::span<const std::byte> in, std::span
     default:
       if (IsBlockType(dtype)) return DecodeBlocks(dtype, in, out);
       return base::InvalidArgument("dtype {} has no float value", DtypeName(dtype));
+  }
+}
+
+absl::Status DecodeToDouble(Dtype dtype, std::span<const std::byte> in, std::span<double> out) {
+  CALDERA_RETURN_IF_ERROR(CheckSize(dtype, in, out.size()));
+  switch (dtype) {
+    case Dtype::kF64:
+      return Widen<double>(in, out);
+    case Dtype::kF32:
+      return Widen<float>(in, out);
+    case Dtype::kF16:
+      DecodePlain<std::uint16_t>(in, out, HalfToFloat);
+      return absl::OkStatus();
+    case Dtype::kBF16:
+      DecodePlain<std::uint16_t>(in, out, BFloat16ToFloat);
+      return absl::OkStatus();
+    case Dtype::kI64:
+      return Widen<std::int64_t>(in, out);
+    case Dtype::kI32:
+      return Widen<std::int32_t>(in, out);
+    case Dtype::kI16:
+      return Widen<std::int16_t>(in, out);
+    case Dtype::kI8:
+      return Widen<std::int8_t>(in, out);
+    case Dtype::kU64:
+      return Widen<std::uint64_t>(in, out);
+    case Dtype::kU32:
+      return Widen<std::uint32_t>(in, out);
+    case Dtype::kU16:
+      return Widen<std::uint16_t>(in, out);
+    case Dtype::kU8:
+      return Widen<std::uint8_t>(in, out);
+    default:
+      return base::InvalidArgument("dtype {} is no number", DtypeName(dtype));
   }
 }
 

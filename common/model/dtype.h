@@ -59,6 +59,9 @@ std::uint16_t FloatToBFloat16(float value);
 // in.size() matches it, else INVALID_ARGUMENT. Float and block types only, else INVALID_ARGUMENT.
 absl::Status DecodeToFloat(Dtype dtype, std::span<const std::byte> in, std::span<float> out);
 
+// The same to float64 for all plain dtypes but BOOL; 64-bit integers beyond 2^53 are rounded.
+absl::Status DecodeToDouble(Dtype dtype, std::span<const std::byte> in, std::span<double> out);
+
 }  // namespace caldera::model
 
 #endif  // CALDERA_COMMON_MODEL_DTYPE_H_

@@ -1,5 +1,6 @@
 #include "numerics/decompose/context.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -41,6 +42,24 @@ linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::Oper
   linalg::MatrixF product(a.rows(), b.columns());
   if (!gathered.empty()) std::memcpy(product.data(), gathered.data(), gathered.size());
   return product;
+}
+
+linalg::MatrixF Narrow(const linalg::MatrixD& wide) {
+  linalg::MatrixF narrow(wide.rows(), wide.columns());
+  linalg::Copy(wide.view(), narrow.view());
+  return narrow;
+}
+
+linalg::MatrixD Widen(linalg::ConstViewF narrow) {
+  linalg::MatrixD wide(narrow.rows, narrow.columns);
+  linalg::Copy(narrow, wide.view());
+  return wide;
+}
+
+float UnitOf(double largest) {
+  constexpr int kLimit = 100;
+  if (largest == 0) return 1;
+  return std::ldexp(1.0F, std::clamp(std::ilogb(largest), -kLimit, kLimit));
 }
 
 linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b) {

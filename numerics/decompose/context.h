@@ -29,6 +29,14 @@ linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::Opera
 // rows (fixed tiles), one gather of rows x columns floats.
 linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
 
+// Between precisions.
+linalg::MatrixF Narrow(const linalg::MatrixD& wide);
+linalg::MatrixD Widen(linalg::ConstViewF narrow);
+
+// A power of two that brings the largest value to [1, 2); 1 for a zero matrix. Scaling by it is
+// exact.
+float UnitOf(double largest);
+
 // A - B, element-wise.
 linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b);
 

@@ -98,14 +98,6 @@ absl::StatusOr<double> LargestWeight(Context& context, linalg::ConstViewF local)
                                index % local.columns);
 }
 
-// A power of two that brings the largest weight to [1, 2); 1 for a zero matrix. Scaling by it is
-// exact.
-float UnitOf(double largest) {
-  constexpr int kLimit = 100;
-  if (largest == 0) return 1;
-  return std::ldexp(1.0F, std::clamp(std::ilogb(largest), -kLimit, kLimit));
-}
-
 linalg::MatrixF DividedBy(linalg::ConstViewF rows, float unit) {
   linalg::MatrixF scaled(rows.rows, rows.columns);
   kernels::ParallelFor(rows.rows, [&](std::int64_t i) {

@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "numerics/decompose/downdate.h"
 #include "numerics/decompose/ldlq.h"
+#include "numerics/kernels/parallel.h"
 #include "numerics/lattice/codebook.h"
 #include "numerics/lattice/factor_code.h"
 
@@ -46,6 +47,11 @@ std::vector<lattice::FactorStatistics> GlobalColumnStatistics(Context& context,
     statistics[k].largest_magnitude = largest[k];
   }
   return statistics;
+}
+
+std::vector<float> Widened(std::vector<float> scales, float widening) {
+  for (float& scale : scales) scale *= widening;
+  return scales;
 }
 
 // Columns k of `l` times factors[k].
@@ -130,6 +136,68 @@ absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF
   return out;
 }
 
+// Block LDLQ of some columns of R. With E = R' - R and the Gram matrix C C^T, the blocks of 8 rank
+// indices from the last to the first become grid(R_b - C_bb^-T sum_{j > b} C_jb^T E_j).
+class RankFeedback {
+ public:
+  RankFeedback(linalg::ConstViewF r, linalg::ConstViewF factor, std::span<const float> scales,
+               base::Bits bits)
+      : r_(r), factor_(factor), scales_(scales), bits_(bits), error_(r.rows, r.columns) {}
+
+  // Writes columns `first` ... of codes and values.
+  absl::Status Run(Factor& out, std::int64_t first) {
+    for (std::int64_t row = (VectorsOf(r_.rows) - 1) * kBlock; row >= 0; row -= kBlock) {
+      CALDERA_RETURN_IF_ERROR(RoundBlock(row, out, first));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static constexpr std::int64_t kBlock = lattice::kCodeDimension;
+
+  absl::Status RoundBlock(std::int64_t row, Factor& out, std::int64_t first) {
+    const std::int64_t rows = std::min(kBlock, r_.rows - row);
+    const std::int64_t later = r_.rows - row - rows;
+    linalg::MatrixF target(rows, r_.columns);
+    linalg::Gemm(linalg::Transposed(factor_.Block(row + rows, row, later, rows)),
+                 std::as_const(error_).view().Rows(row + rows, later), target.view(), {-1, 0});
+    linalg::TrsmLower(linalg::Side::kLeft, linalg::Transposed(factor_.Block(row, row, rows, rows)),
+                      target.view());
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < r_.columns; ++j) target(i, j) += r_(row + i, j);
+    }
+    const auto scales =
+        scales_.subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(rows));
+    std::vector<std::uint32_t> codes(
+        static_cast<std::size_t>(lattice::RCodeCount(rows, r_.columns, bits_)));
+    CALDERA_RETURN_IF_ERROR(lattice::QuantiseR(target.view(), bits_, scales, codes, target.view()));
+    Store(row, target, codes, first, out);
+    return absl::OkStatus();
+  }
+
+  void Store(std::int64_t row, const linalg::MatrixF& decoded,
+             const std::vector<std::uint32_t>& codes, std::int64_t first, Factor& out) {
+    for (std::int64_t i = 0; i < decoded.rows(); ++i) {
+      for (std::int64_t j = 0; j < r_.columns; ++j) {
+        error_(row + i, j) = decoded(i, j) - r_(row + i, j);
+        out.decoded(row + i, first + j) = decoded(i, j);
+      }
+    }
+    const std::int64_t lines = static_cast<std::int64_t>(codes.size()) / r_.columns;
+    const std::int64_t first_line = row / kBlock * lines;
+    for (std::int64_t i = 0; i < lines; ++i) {
+      std::copy_n(codes.data() + i * r_.columns, r_.columns,
+                  out.codes.data() + (first_line + i) * out.decoded.columns() + first);
+    }
+  }
+
+  linalg::ConstViewF r_;
+  linalg::ConstViewF factor_;
+  std::span<const float> scales_;
+  base::Bits bits_;
+  linalg::MatrixF error_;  // of the blocks done
+};
+
 }  // namespace
 
 absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg::ConstViewD gram,
@@ -137,7 +205,8 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
   const base::Bits bits = grid.bits;
   Factor out;
   out.scales =
-      lattice::ScalesOf(GlobalColumnStatistics(context, l), context.partition.rows(), bits);
+      Widened(lattice::ScalesOf(GlobalColumnStatistics(context, l), context.partition.rows(), bits),
+              grid.widening);
   if (ByFeedback(grid)) return RoundLeftByFeedback(context, l, gram, std::move(out));
   out.decoded = linalg::MatrixF(l.rows, l.columns);
   out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
@@ -156,6 +225,30 @@ absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const 
   }
   out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
   CALDERA_RETURN_IF_ERROR(lattice::QuantiseR(r, bits, out.scales, out.codes, out.decoded.view()));
+  return out;
+}
+
+absl::StatusOr<Factor> RoundRightAgainstLeft(Context& context, linalg::ConstViewF r,
+                                             linalg::ConstViewD gram, base::Bits bits,
+                                             float widening) {
+  constexpr std::int64_t kPanel = 256;
+  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD wide, RidgedCholesky(gram));
+  linalg::MatrixF factor(gram.rows, gram.columns);
+  linalg::Copy(wide.view(), factor.view());
+  Factor out;
+  out.scales = Widened(lattice::ScalesOf(lattice::StatisticsOfRows(r), r.columns, bits), widening);
+  out.decoded = linalg::MatrixF(r.rows, r.columns);
+  out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
+  std::vector<absl::Status> results(static_cast<std::size_t>((r.columns + kPanel - 1) / kPanel));
+  kernels::ParallelFor(static_cast<std::int64_t>(results.size()), [&](std::int64_t panel) {
+    const std::int64_t first = panel * kPanel;
+    RankFeedback feedback(r.Columns(first, std::min(kPanel, r.columns - first)), factor.view(),
+                          out.scales, bits);
+    results[static_cast<std::size_t>(panel)] = feedback.Run(out, first);
+  });
+  for (const absl::Status& result : results) CALDERA_RETURN_IF_ERROR(result);
+  context.flops +=
+      static_cast<double>(r.rows) * static_cast<double>(r.rows) * static_cast<double>(r.columns);
   return out;
 }
 

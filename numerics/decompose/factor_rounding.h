@@ -16,9 +16,12 @@
 
 namespace caldera::decompose {
 
+// The scales are lattice::ScaleOf times `widening` (of RoundLeft alone), more than 1 for tails
+// heavier than those of the normal distribution.
 struct FactorGrid {
   base::Bits bits;
   FactorRounding rounding = FactorRounding::kFeedback;  // without effect at 8 and 16 bits
+  float widening = 1;
 };
 
 // `l`: local rows x r; `gram` = R H R^T, r x r. One reduction of blocks x r doubles. m r^2 flops.
@@ -29,6 +32,13 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
 // r n^2 flops over all ranks at 4 bits, one gather.
 absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const Metric& metric,
                                   const FactorGrid& grid);
+
+// `r`: r x n, whole, rounded in the metric L^T L = `gram` (r x r) in which || L (R' - R) ||_F sees
+// it: block LDLQ over the rank indices, from the last 8 to the first, at every bit width; columns
+// are independent. No communication: every rank computes all of it. r^2 n flops.
+absl::StatusOr<Factor> RoundRightAgainstLeft(Context& context, linalg::ConstViewF r,
+                                             linalg::ConstViewD gram, base::Bits bits,
+                                             float widening = 1);
 
 }  // namespace caldera::decompose
 

@@ -1,5 +1,8 @@
 #include "numerics/decompose/lane_panel.h"
 
+#include "numerics/decompose/context.h"
+#include "numerics/kernels/parallel.h"
+
 namespace caldera::decompose {
 namespace {
 
@@ -10,6 +13,22 @@ std::int64_t LaneOf(std::int64_t row, std::int64_t vectors) {
 }
 
 }  // namespace
+
+GroupScales ScalesOfGroups(linalg::ConstViewF target, const lattice::Codebook& codebook) {
+  const std::int64_t groups = (target.rows + model::kScaleRows - 1) / model::kScaleRows;
+  GroupScales scales;
+  scales.groups.resize(static_cast<std::size_t>(groups));
+  scales.rows.resize(static_cast<std::size_t>(target.rows));
+  kernels::ParallelFor(groups, [&](std::int64_t group) {
+    const std::int64_t first = group * model::kScaleRows;
+    const std::int64_t rows = std::min(model::kScaleRows, target.rows - first);
+    const double rms = RootMeanSquare(target.Rows(first, rows));
+    const auto scale = static_cast<float>(rms / codebook.input_rms());
+    scales.groups[static_cast<std::size_t>(group)] = scale;
+    std::fill_n(scales.rows.begin() + first, rows, scale);
+  });
+  return scales;
+}
 
 void PackLanes(linalg::ConstViewF rows, linalg::ViewF lanes) {
   const std::int64_t vectors = VectorsOf(rows.rows);

@@ -39,6 +39,14 @@ struct RowGrid {
   }
 };
 
+// The grid of Q for a target: one scale for each group of 64 rows (model::kScaleRows), the rms of
+// the group over the rms at which the code's Gaussian error is smallest.
+struct GroupScales {
+  std::vector<float> groups;  // one for each group
+  std::vector<float> rows;    // the same for each row
+};
+GroupScales ScalesOfGroups(linalg::ConstViewF target, const lattice::Codebook& codebook);
+
 inline std::int64_t VectorsOf(std::int64_t rows) {
   return (rows + lattice::kCodeDimension - 1) / lattice::kCodeDimension;
 }

@@ -27,6 +27,11 @@ struct RoundedBlock {
   std::uint32_t* codes;  // [vectors][n]
 };
 
+Rounded EmptyRounded(std::int64_t rows, std::int64_t columns) {
+  return {linalg::MatrixF(rows, columns),
+          std::vector<std::uint32_t>(static_cast<std::size_t>(VectorsOf(rows) * columns))};
+}
+
 RoundedBlock BlockOf(Rounded& rounded, std::int64_t first, std::int64_t rows) {
   return {rounded.decoded.view().Rows(first, rows),
           rounded.codes.data() + first / lattice::kCodeDimension * rounded.decoded.columns()};
@@ -246,11 +251,28 @@ class SweepBlock {
 
 }  // namespace
 
+Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, std::int64_t block_rows) {
+  Rounded rounded = EmptyRounded(target.rows, target.columns);
+  ForEachBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
+    const RoundedBlock out = BlockOf(rounded, first, rows);
+    const LaneCoder coder(grid.Rows(first, rows));
+    linalg::MatrixF lanes(1, coder.lanes());
+    std::vector<std::uint32_t> codes(static_cast<std::size_t>(coder.vectors()));
+    for (std::int64_t k = 0; k < target.columns; ++k) {
+      PackLanes(target.Block(first, k, rows, 1), lanes.view());
+      coder.Encode(k, lanes.data(), codes.data(), lanes.data());
+      UnpackLanes(lanes.view(), out.decoded.Columns(k, 1));
+      for (std::int64_t v = 0; v < coder.vectors(); ++v) {
+        out.codes[v * target.columns + k] = codes[static_cast<std::size_t>(v)];
+      }
+    }
+  });
+  return rounded;
+}
+
 Rounded Ldlq(linalg::ConstViewF target, linalg::ConstViewF factor, const RowGrid& grid,
              std::int64_t block_rows) {
-  Rounded rounded{linalg::MatrixF(target.rows, target.columns),
-                  std::vector<std::uint32_t>(
-                      static_cast<std::size_t>(VectorsOf(target.rows) * target.columns))};
+  Rounded rounded = EmptyRounded(target.rows, target.columns);
   ForEachBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
     LdlqBlock(target.Rows(first, rows), factor, grid.Rows(first, rows),
               BlockOf(rounded, first, rows))

@@ -35,6 +35,10 @@ struct SweptHessian {
 Rounded Ldlq(linalg::ConstViewF target, linalg::ConstViewF factor, const RowGrid& grid,
              std::int64_t block_rows);
 
+// Rounds `target` to the grid without feedback: what Ldlq gives for H = I, at the cost of the
+// encoding alone.
+Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, std::int64_t block_rows);
+
 // One pass of coordinate descent over the columns, last to first: with D = Q - A, each codeword is
 // replaced by the grid point nearest to Q_k - (D H)_k / H_kk where that is nearer than the old one,
 // which never raises tr(D H D^T) of the H given. 2 rows n^2 (+ 4 rows n r with a basis) flops.

@@ -55,7 +55,7 @@ class BlockDecoder {
     const std::int64_t first = block * block_rows();
     const std::int64_t rows = std::min(block_rows(), header().rows - first);
     linalg::MatrixF out((rows + 7) / 8 * 8, header().columns);
-    DecodeQ(first, out);
+    if (header().has_q()) DecodeQ(first, out);
     CALDERA_RETURN_IF_ERROR(AddLowRank(first, out.view().Rows(0, rows)));
     Rotate(first, out.view().Rows(0, rows));
     return out;

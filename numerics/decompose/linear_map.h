@@ -1,6 +1,6 @@
 // From codes back to weights: the inverse of Decompose.
 //
-//   W = D_out B_out (diag(s) Q + L R) B_in D_in
+//   W = D_out B_out (diag(s) Q + L R) B_in D_in   (without Q where q_bits is 0)
 // with D = diag(+-1) and B the block-diagonal orthonormal Sylvester-Hadamard transform of
 // common/model/compressed_matrix.h. Results are the same bits for any number of threads and for any
 // row range: rows are decoded in fixed blocks, each a whole number of codewords and output blocks.

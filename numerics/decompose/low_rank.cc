@@ -18,18 +18,6 @@ constexpr std::uint64_t kStartSeed = 0x5eed;
 constexpr std::uint64_t kStartStream = 12;
 constexpr std::uint64_t kMixingStream = 13;
 
-linalg::MatrixF Narrow(const linalg::MatrixD& wide) {
-  linalg::MatrixF narrow(wide.rows(), wide.columns());
-  linalg::Copy(wide.view(), narrow.view());
-  return narrow;
-}
-
-linalg::MatrixD Widen(linalg::ConstViewF narrow) {
-  linalg::MatrixD wide(narrow.rows, narrow.columns);
-  linalg::Copy(narrow, wide.view());
-  return wide;
-}
-
 double Product(std::int64_t a, std::int64_t b, std::int64_t c) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }

@@ -8,7 +8,6 @@
 #include "numerics/decompose/column_bits.h"
 #include "numerics/decompose/downdate.h"
 #include "numerics/decompose/ldlq.h"
-#include "numerics/kernels/parallel.h"
 #include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::decompose {
@@ -182,23 +181,9 @@ class Recipe {
   // 64 rows, and the columns' bits where they differ. Groups do not cross ranks, whose blocks of
   // rows are multiples of 64.
   absl::Status SetGrid(linalg::ConstViewF target, linalg::ConstViewF factor) {
-    SetScales(target);
+    scales_ = ScalesOfGroups(target, codebook());
     if (problem_.header.mixed()) SetColumns(factor);
     return best_.CheckStop();
-  }
-
-  void SetScales(linalg::ConstViewF target) {
-    const std::int64_t groups = (target.rows + model::kScaleRows - 1) / model::kScaleRows;
-    q_scales_.resize(static_cast<std::size_t>(groups));
-    scales_.resize(static_cast<std::size_t>(target.rows));
-    kernels::ParallelFor(groups, [&](std::int64_t group) {
-      const std::int64_t first = group * model::kScaleRows;
-      const std::int64_t rows = std::min(model::kScaleRows, target.rows - first);
-      const double rms = RootMeanSquare(target.Rows(first, rows));
-      const auto scale = static_cast<float>(rms / codebook().input_rms());
-      q_scales_[static_cast<std::size_t>(group)] = scale;
-      std::fill_n(scales_.begin() + first, rows, scale);
-    });
   }
 
   void SetColumns(linalg::ConstViewF factor) {
@@ -210,7 +195,7 @@ class Recipe {
     }
   }
 
-  RowGrid Grid() const { return {&codebook(), scales_, columns_}; }
+  RowGrid Grid() const { return {&codebook(), scales_.rows, columns_}; }
 
   Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
     context_.flops += LdlqFlops(target.rows, target.columns);
@@ -231,7 +216,7 @@ class Recipe {
   }
 
   absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
-    return best_.Offer(MakeIterate({q_scales_, q.codes, column_bits_}, parts, problem_.header),
+    return best_.Offer(MakeIterate({scales_.groups, q.codes, column_bits_}, parts, problem_.header),
                        *family_);
   }
 
@@ -239,8 +224,7 @@ class Recipe {
   const Problem& problem_;
   BestIterate& best_;
   const lattice::CodebookFamily* family_;  // of the iterate at work
-  std::vector<float> q_scales_;            // for each group of local rows
-  std::vector<float> scales_;              // for each local row
+  GroupScales scales_;                     // of the local rows
   std::vector<std::uint8_t> column_bits_;  // empty where all columns have the header's
   std::vector<ColumnCode> columns_;
 };

@@ -179,8 +179,10 @@ class MatrixReader:
     def weight(self):
         """The m x n matrix in the original basis, float64."""
         m, n = self.header["rows"], self.header["columns"]
-        scale = np.repeat(self.tensor("q_scale").astype(np.float64), 64)[:m, None]
-        rotated = scale * self.q() + self.low_rank()
+        rotated = self.low_rank()
+        if self.header["q_bits"] != 0:
+            scale = np.repeat(self.tensor("q_scale").astype(np.float64), 64)[:m, None]
+            rotated = rotated + scale * self.q()
         w = hadamard(m, self.header["output_block"]) @ rotated @ hadamard(n, self.header["input_block"])
         return decode_signs(self.tensor("sign_out"), m)[:, None] * w * decode_signs(self.tensor("sign_in"), n)
 

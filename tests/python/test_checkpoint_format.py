@@ -36,7 +36,7 @@ def test_numpy_decodes_every_shape(tmp_path, rows, columns, rank):
     assert_decodes(encode(tmp_path / "m.safetensors", rows, columns, rank))
 
 
-@pytest.mark.parametrize("q_bits", [2, 3, 4])
+@pytest.mark.parametrize("q_bits", [0, 2, 3, 4])
 @pytest.mark.parametrize("l_bits", [4, 8, 16])
 @pytest.mark.parametrize("r_bits", [4, 8, 16])
 def test_numpy_decodes_every_width(tmp_path, q_bits, l_bits, r_bits):
@@ -99,6 +99,12 @@ def test_rank_zero_has_no_factor_tensors(tmp_path):
     path = encode(tmp_path / "m.safetensors", 16, 8, 0)
     with safe_open(path, framework="numpy") as file:
         assert not [name for name in file.keys() if ".l_" in name or ".r_" in name]
+
+
+def test_a_q_of_no_bits_has_no_tensors(tmp_path):
+    path = encode(tmp_path / "m.safetensors", 16, 8, 3, q_bits=0)
+    with safe_open(path, framework="numpy") as file:
+        assert not [name for name in file.keys() if ".q_" in name]
 
 
 def test_the_code_tables_are_the_lattices_they_claim():

@@ -70,7 +70,7 @@ inline model::CompressedMatrix RandomCompressedMatrix(const model::CompressedMat
   matrix.header.output_block = TransformBlock(header.rows);
   matrix.q_scale = RandomScales(header.scale_count(), generator);
   std::vector<std::uint8_t> bits = RandomColumnBits(header, generator);
-  matrix.q_codes.resize(static_cast<std::size_t>(header.code_rows() * header.code_columns()));
+  matrix.q_codes.resize(static_cast<std::size_t>(header.q_code_count()));
   for (std::size_t i = 0; i < matrix.q_codes.size(); ++i) {
     const auto unused = static_cast<unsigned>(32 - 8 * bits[i % bits.size()]);
     matrix.q_codes[i] = static_cast<std::uint32_t>(generator()) >> unused;

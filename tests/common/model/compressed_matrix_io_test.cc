@@ -88,7 +88,7 @@ void ExpectRoundTrip(const CompressedMatrix& matrix) {
 TEST(CompressedMatrixIo, ReadsBackWhatItWrites) {
   for (const auto& [rows, columns] :
        {std::pair(0, 0), std::pair(1, 1), std::pair(7, 13), std::pair(64, 24), std::pair(9, 0)}) {
-    for (const double q_bits : {2.0, 3.0, 4.0, 2.4, 3.3}) {
+    for (const double q_bits : {0.0, 2.0, 3.0, 4.0, 2.4, 3.3}) {
       const int largest = std::min(rows, columns);
       for (const int rank : {0, std::min(1, largest), largest}) {
         ExpectRoundTrip(Matrix(rows, columns, rank, q_bits));
@@ -158,6 +158,15 @@ TEST(CompressedMatrixIo, LaysOutTensorsAsTheFormatSays) {
   EXPECT_THAT(by_name["p.r_codes"].declaration.shape, ElementsAre(1, 3));
   EXPECT_THAT(by_name["p.r_scale"].declaration.shape, ElementsAre(1));
   EXPECT_THAT(by_name["p.sign_out"].bytes, ElementsAre(std::byte{0x81}, std::byte{0x01}));
+}
+
+TEST(CompressedMatrixIo, LeavesOutAQOfNoBits) {
+  std::vector<std::string> names;
+  for (const auto& tensor : MatrixTensors(Matrix(9, 3, 1, 0).header, "p")) {
+    names.push_back(tensor.name);
+  }
+  EXPECT_THAT(names, ElementsAre("p.l_codes", "p.l_scale", "p.r_codes", "p.r_scale", "p.sign_in",
+                                 "p.sign_out"));
 }
 
 TEST(CompressedMatrixIo, WritesTheHeaderWithSortedKeys) {

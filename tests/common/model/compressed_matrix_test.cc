@@ -31,7 +31,7 @@ CompressedMatrix SmallMatrix() {
 TEST(CompressedMatrix, OfAnyShapeIsValid) {
   for (const std::int64_t rows : {0, 1, 7, 8, 64}) {
     for (const std::int64_t columns : {0, 1, 13, 576}) {
-      for (const int bits : {2, 3, 4}) {
+      for (const int bits : {0, 2, 3, 4}) {
         CompressedMatrixHeader header;
         header.rows = rows;
         header.columns = columns;
@@ -53,6 +53,8 @@ TEST(CompressedMatrix, NamesMatrixAndFieldOfWhatIsWrong) {
       {"columns", [](CompressedMatrix& m) { m.header.columns = std::int64_t{1} << 40; }},
       {"rank", [](CompressedMatrix& m) { m.header.rank = 17; }},
       {"q_bits", [](CompressedMatrix& m) { m.header.q_bits = base::Bits(5); }},
+      {"q_bits", [](CompressedMatrix& m) { m.header.q_bits = base::Bits(1); }},
+      {"q_codes", [](CompressedMatrix& m) { m.header.q_bits = base::Bits(0); }},
       {"l_bits", [](CompressedMatrix& m) { m.header.l_bits = base::Bits(5); }},
       {"r_bits", [](CompressedMatrix& m) { m.header.r_bits = base::Bits(0); }},
       {"input_block", [](CompressedMatrix& m) { m.header.input_block = 3; }},

@@ -96,6 +96,32 @@ TEST(Dtype, DecodesEveryPlainFloatType) {
   EXPECT_EQ(out, (std::vector<float>{1.0F, -2.0F}));
 }
 
+TEST(Dtype, DecodesEveryNumberToFloat64) {
+  std::vector<double> out(2);
+  const auto decoded = [&out](Dtype dtype, const auto& values) {
+    EXPECT_TRUE(DecodeToDouble(dtype, BytesOf(values), out).ok()) << DtypeName(dtype);
+    return out;
+  };
+  const std::vector<double> expected = {1, -2};
+  EXPECT_EQ(decoded(Dtype::kF64, expected), expected);
+  EXPECT_EQ(decoded(Dtype::kF32, std::vector<float>{1, -2}), expected);
+  EXPECT_EQ(decoded(Dtype::kF16, std::vector<std::uint16_t>{0x3C00, 0xC000}), expected);
+  EXPECT_EQ(decoded(Dtype::kBF16, std::vector<std::uint16_t>{0x3F80, 0xC000}), expected);
+  EXPECT_EQ(decoded(Dtype::kI64, std::vector<std::int64_t>{1, -2}), expected);
+  EXPECT_EQ(decoded(Dtype::kI32, std::vector<std::int32_t>{1, -2}), expected);
+  EXPECT_EQ(decoded(Dtype::kI16, std::vector<std::int16_t>{1, -2}), expected);
+  EXPECT_EQ(decoded(Dtype::kI8, std::vector<std::int8_t>{1, -2}), expected);
+  EXPECT_EQ(decoded(Dtype::kU64, std::vector<std::uint64_t>{1, 1ULL << 63}),
+            (std::vector<double>{1, 0x1p63}));
+  EXPECT_EQ(decoded(Dtype::kU32, std::vector<std::uint32_t>{1, 1U << 31}),
+            (std::vector<double>{1, 0x1p31}));
+  EXPECT_EQ(decoded(Dtype::kU16, std::vector<std::uint16_t>{1, 65535}),
+            (std::vector<double>{1, 65535}));
+  EXPECT_EQ(decoded(Dtype::kU8, std::vector<std::uint8_t>{1, 255}), (std::vector<double>{1, 255}));
+  EXPECT_FALSE(DecodeToDouble(Dtype::kBool, BytesOf(std::vector<std::uint8_t>{1, 0}), out).ok());
+  EXPECT_FALSE(DecodeToDouble(Dtype::kU8, BytesOf(std::vector<std::uint8_t>{1}), out).ok());
+}
+
 TEST(Dtype, DecodeAcceptsNothingAtAll) {
   EXPECT_TRUE(DecodeToFloat(Dtype::kF32, {}, {}).ok());
   EXPECT_TRUE(DecodeToFloat(Dtype::kQ4_K, {}, {}).ok());

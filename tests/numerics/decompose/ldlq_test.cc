@@ -102,6 +102,25 @@ TEST(Ldlq, IsPlainRoundingWhenHIsTheIdentity) {
   }
 }
 
+TEST(RoundPlain, IsLdlqWithTheIdentity) {
+  const linalg::MatrixF a = Gaussian(141, 150, 9);
+  std::vector<float> scales(141, .8F);
+  scales[70] = 0;
+  const lattice::Codebook& trellis =
+      **lattice::FindCodebook(model::CodebookKind::kTrellis10, base::Bits(3));
+  for (const lattice::Codebook* codebook : {&E8p(2), &trellis}) {
+    const RowGrid grid{codebook, scales};
+    const Rounded fed_back = Ldlq(a.view(), Identity(150).view(), grid, 64);
+    const Rounded plain = RoundPlain(a.view(), grid, 64);
+    EXPECT_EQ(plain.codes, fed_back.codes);
+    for (std::int64_t i = 0; i < a.rows(); ++i) {
+      for (std::int64_t j = 0; j < a.columns(); ++j) {
+        ASSERT_EQ(plain.decoded(i, j), fed_back.decoded(i, j)) << i << " " << j;
+      }
+    }
+  }
+}
+
 TEST(Ldlq, AgreesWithTheTextbook) {
   // A target on the edge between two codewords may go either way in float32, and all columns before
   // it follow; so the codes agree almost everywhere and the objectives closely.

@@ -73,12 +73,15 @@ double Hadamard(std::size_t i, std::size_t j, std::int64_t block) {
 Dense ExpectedRotated(const model::CompressedMatrix& m) {
   const model::CompressedMatrixHeader& h = m.header;
   constexpr E8pResidual kResiduals[] = {E8pResidual::kNone, E8pResidual::kBall, E8pResidual::kE8p};
-  Dense w = DecodeLattice(m.q_codes, h.padded_rows(), h.columns, kResiduals[h.q_bits.value() - 2]);
+  Dense w = Zeros(h.padded_rows(), h.columns);
+  if (h.has_q()) {
+    w = DecodeLattice(m.q_codes, h.padded_rows(), h.columns, kResiduals[h.q_bits.value() - 2]);
+  }
   const Dense l = DecodeFactor(m.l_codes, h.padded_rows(), h.padded_rank(), h.l_bits.value());
   const Dense r = DecodeFactor(m.r_codes, h.padded_rank(), h.columns, h.r_bits.value());
   for (std::size_t i = 0; i < w.size(); ++i) {
     for (std::size_t j = 0; j < w[i].size(); ++j) {
-      w[i][j] *= m.q_scale[i / 64];
+      if (h.has_q()) w[i][j] *= m.q_scale[i / 64];
       for (std::size_t k = 0; k < m.l_scale.size(); ++k) {
         w[i][j] += double{m.l_scale[k]} * l[i][k] * double{m.r_scale[k]} * r[k][j];
       }
@@ -149,7 +152,7 @@ TEST(LinearMap, DecodesEveryShapeLikeTheDenseFormula) {
 }
 
 TEST(LinearMap, DecodesEveryMixOfWidths) {
-  for (const int q_bits : {2, 3, 4}) {
+  for (const int q_bits : {0, 2, 3, 4}) {
     for (const int factor_bits : {4, 8, 16}) ExpectDecodes(Matrix(24, 20, 3, q_bits, factor_bits));
   }
 }
