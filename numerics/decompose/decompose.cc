@@ -153,8 +153,11 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
       Agree(context, CheckArguments(local_rows, context, hessian.size(), options)));
   CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily family,
                            lattice::CodebookFamily::Find(options.codebook));
-  CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily search,
+  CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily e8p,
                            lattice::CodebookFamily::Find(model::CodebookKind::kE8P));
+  // The same object where the kinds are the same: every iterate may then be the result.
+  const lattice::CodebookFamily& search =
+      options.codebook == model::CodebookKind::kE8P ? family : e8p;
   CALDERA_ASSIGN_OR_RETURN(const double largest, LargestWeight(context, local_rows));
   const float unit = UnitOf(largest);
   const linalg::MatrixF original = DividedBy(local_rows, unit);

@@ -23,7 +23,8 @@ struct Problem {
   linalg::ConstViewF weight;              // W~, local rows x n
   Metric metric;                          // damped rotated H and its factor
   const lattice::CodebookFamily& family;  // of the result
-  // What the iterates before the last are rounded with: `family` itself, or a faster one.
+  // What the iterates before the last are rounded with: `family` itself (the same object, so that
+  // they may be kept), or a faster one.
   const lattice::CodebookFamily& search;
   // Where columns differ its counts of them say only how many bits they have together.
   model::CompressedMatrixHeader header;
