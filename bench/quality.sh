@@ -18,6 +18,8 @@ settings=(
   '2bit-trellis-10      --q-bits 2 --rank 0 --codebook trellis-10'
   '2bit-r64-e8p         --q-bits 2 --rank 64 --codebook e8p'
   '2bit-r64-trellis-10  --q-bits 2 --rank 64 --codebook trellis-10'
+  '2.5bit-trellis-10    --q-bits 2.5 --rank 0 --codebook trellis-10'
+  '2.73bit-trellis-10   --q-bits 2.73 --rank 0 --codebook trellis-10'
   '4bit-e8p             --q-bits 4 --rank 0 --codebook e8p'
   '4bit-trellis-10      --q-bits 4 --rank 0 --codebook trellis-10'
   '4bit-trellis-12      --q-bits 4 --rank 0 --codebook trellis-12'
