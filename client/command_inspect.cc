@@ -23,7 +23,8 @@ Json MatrixJson(const store::ManifestMatrix& matrix) {
           {"relative_error", matrix.relative_error},
           {"error_curve", matrix.error_curve},
           {"best_iteration", matrix.best_iteration},
-          {"damping", matrix.damping}};
+          {"damping", matrix.damping},
+          {"probe_divergence", matrix.probe_divergence}};
 }
 
 Json SummaryJson(const store::Checkpoint& checkpoint) {
@@ -34,6 +35,7 @@ Json SummaryJson(const store::Checkpoint& checkpoint) {
           {"architecture", manifest.model.architecture},
           {"layers", manifest.model.layers},
           {"parameters", manifest.model.parameters},
+          {"target_bits", manifest.spec.decomposition.target_bits},
           {"bits_per_weight", manifest.bits_per_weight},
           {"model_bits_per_weight", manifest.model_bits_per_weight},
           {"bytes", manifest.output_bytes},
@@ -56,8 +58,10 @@ absl::Status Inspect(const std::string& directory, const Context& context) {
                {"m", "M"},
                {"n", "N"},
                {"rank", "RANK"},
+               {"q_bits", "Q BITS"},
                {"bits_per_weight", "BITS"},
-               {"relative_error", "ERROR"}},
+               {"relative_error", "ERROR"},
+               {"probe_divergence", "KL AT 2 BITS"}},
               format);
     return absl::OkStatus();
   }

@@ -7,6 +7,8 @@
 namespace caldera::client {
 namespace {
 
+constexpr std::int32_t kDefaultRank = 64;
+
 std::string ToUri(const std::string& path) {
   if (path.find("://") != std::string::npos) return path;
   std::string absolute = std::filesystem::absolute(path).lexically_normal().string();
@@ -27,9 +29,13 @@ void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
   command.add_option("--ranges", flags.ranges, "calibration tasks")->capture_default_str();
   command.add_option("--codebook", flags.codebook, "code of Q: e8p, trellis-10, trellis-12");
   command.add_option("--recipe", flags.recipe, "default, or published: the yardstick");
-  command.add_option("--q-bits", flags.q_bits, "bits of Q: 2 to 4, 2.5 for example")
-      ->capture_default_str();
-  command.add_option("--rank", flags.rank, "rank of L R")->capture_default_str();
+  command.add_option("--q-bits", flags.q_bits, "bits of Q: 2 (the default) to 4, 2.5 for example");
+  command.add_option(
+      "--target-bits", flags.target_bits,
+      "instead of --q-bits: bits per weight of the whole, each matrix as it matters");
+  command.add_option("--target-bits-include", flags.target_bits_include,
+                     "embeddings: --target-bits counts all tensors and parameters");
+  command.add_option("--rank", flags.rank, "rank of L R, 64; with --target-bits 0");
   command.add_option("--factor-bits", flags.factor_bits, "bits of L and R: 4, 8 or 16")
       ->capture_default_str();
   command.add_option("--l-bits", flags.l_bits, "bits of L alone");
@@ -55,7 +61,9 @@ absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags) {
   decomposition.set_recipe(flags.recipe);
   decomposition.set_codebook(flags.codebook);
   decomposition.set_q_bits(flags.q_bits);
-  decomposition.set_rank(flags.rank);
+  decomposition.set_target_bits(flags.target_bits);
+  decomposition.set_target_bits_include(flags.target_bits_include);
+  decomposition.set_rank(flags.rank.value_or(flags.target_bits == 0 ? kDefaultRank : 0));
   decomposition.set_l_bits(flags.l_bits == 0 ? flags.factor_bits : flags.l_bits);
   decomposition.set_r_bits(flags.r_bits == 0 ? flags.factor_bits : flags.r_bits);
   decomposition.set_iterations(flags.iterations);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -20,8 +21,10 @@ struct SpecFlags {
   std::int32_t samples = 128;
   std::int32_t seq_len = 512;
   std::int32_t ranges = 4;
-  double q_bits = 2;
-  std::int32_t rank = 64;
+  double q_bits = 0;  // 0: the coordinator's default
+  double target_bits = 0;
+  std::string target_bits_include;
+  std::optional<std::int32_t> rank;  // 64, or 0 with target_bits
   std::int32_t factor_bits = 4;
   std::int32_t l_bits = 0;  // 0 = factor_bits
   std::int32_t r_bits = 0;

@@ -73,8 +73,9 @@ absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
   CALDERA_ASSIGN_OR_RETURN(const LeaseView view, FindLease(FenceOf(request)));
   const absl::Time start = dependencies_.core.clock->Now();
   CALDERA_ASSIGN_OR_RETURN(const auto model, models_.Open(view.job.job));
-  const MatrixExpectation expected{view.task.index, &model->config,
-                                   view.job.job.spec().decomposition()};
+  CALDERA_ASSIGN_OR_RETURN(const int projection, ProjectionIndex(request.matrix().projection()));
+  MatrixExpectation expected{view.task.index, &model->config, view.job.job.spec().decomposition()};
+  expected.decomposition.set_q_bits(QBitsOf(view.job.job.spec(), view.task, projection));
   CALDERA_RETURN_IF_ERROR(CheckMatrixObject(request.matrix(), expected, *dependencies_.store));
   absl::StatusOr<v1::CommitMatrixResponse> response;
   {
@@ -114,7 +115,9 @@ absl::Status Coordinator::CommitHessians(const v1::CommitHessiansRequest& reques
 
 absl::StatusOr<v1::ObjectRef> Coordinator::MakeShard(const LeaseView& view,
                                                      const v1::CompleteLeaseRequest& request) {
-  if (view.task.kind == TaskKind::kCalibrate) return v1::ObjectRef();
+  if (view.task.kind == TaskKind::kCalibrate || view.task.kind == TaskKind::kProbe) {
+    return v1::ObjectRef();
+  }
   if (view.task.kind == TaskKind::kEmbeddings) {
     CALDERA_RETURN_IF_ERROR(CheckObject(request.shard(), *dependencies_.store));
     CALDERA_RETURN_IF_ERROR(

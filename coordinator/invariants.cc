@@ -43,6 +43,8 @@ absl::Status CheckDone(const JobState& job, const TaskRecord& task) {
         return Broken(task, "done without all Hessians of its range");
       }
       return absl::OkStatus();
+    case TaskKind::kProbe:
+      return task.probes.empty() ? Broken(task, "done without probes") : absl::OkStatus();
     case TaskKind::kCompress:
       if (MatricesOfLayer(job, task.index) != model::kProjectionCount) {
         return Broken(task, "done without its seven matrices");
@@ -56,6 +58,10 @@ absl::Status CheckDone(const JobState& job, const TaskRecord& task) {
 
 absl::Status CheckTask(const JobState& job, const TaskRecord& task, const LeasePolicy& policy) {
   const v1::State state = job.record.job.state();
+  if (!task.q_bits.empty() && (task.kind != TaskKind::kCompress ||
+                               task.q_bits.size() != std::size_t{model::kProjectionCount})) {
+    return Broken(task, "an allotment of bits that is not that of seven matrices");
+  }
   if (IsHeld(task) && (task.fence.lease.value().empty() || task.fence.attempt < 1)) {
     return Broken(task, "held without a fence");
   }

@@ -106,6 +106,7 @@ JobState JobDesk::MakeJob(const JobRequest& request, const JobPlan& plan) const 
   record.job.set_state(v1::PENDING);
   record.job.set_priority(request.priority);
   *record.job.mutable_model() = plan.model;
+  record.job.set_matrix_budget_bytes(static_cast<std::int64_t>(plan.matrix_budget_bytes));
   SetTimestamp(core_->Now(), record.job.mutable_create_time());
   return job;
 }

@@ -11,6 +11,8 @@ namespace {
 // Passes of m n^2 flops that one matrix costs with the shipped recipe: rank trials, LDLQ, sweeps
 // and their error evaluations, codebook searches converted to the same currency.
 constexpr double kPasses = 30;
+// Tokens that a probe takes through each altered model.
+constexpr double kProbedTokens = 512;
 constexpr char kJobPrefix[] = "compressionJobs/";
 
 TaskRecord MakeTask(const base::JobId& job, TaskKind kind, int index, double work) {
@@ -22,6 +24,49 @@ TaskRecord MakeTask(const base::JobId& job, TaskKind kind, int index, double wor
   task.id = TaskKindName(kind);
   if (kind != TaskKind::kEmbeddings) task.id += "-" + std::to_string(index);
   return task;
+}
+
+bool HasTarget(const v1::JobSpec& spec) { return spec.decomposition().target_bits() > 0; }
+
+int ProbeCount(const v1::JobSpec& spec, int layers) {
+  return HasTarget(spec) ? std::min(spec.calibration().ranges(), layers) : 0;
+}
+
+bool HessiansReady(const JobState& job, LayerSpan layers) {
+  const auto begin = job.hessians.lower_bound({layers.first, 0, ""});
+  const auto end = job.hessians.lower_bound({layers.last, 0, ""});
+  const int expected = (layers.last - layers.first) * job.record.job.spec().calibration().ranges() *
+                       model::kHessianKindCount;
+  return std::distance(begin, end) == expected;
+}
+
+template <typename Task>
+void AddHessians(const JobState& job, LayerSpan layers, Task* task) {
+  const auto end = job.hessians.lower_bound({layers.last, 0, ""});
+  for (auto it = job.hessians.lower_bound({layers.first, 0, ""}); it != end; ++it) {
+    *task->add_hessians() = it->second;
+  }
+}
+
+v1::CompressTask DescribeCompress(const JobState& job, const TaskRecord& task) {
+  v1::CompressTask compress;
+  compress.set_layer(task.index);
+  AddHessians(job, {task.index, task.index + 1}, &compress);
+  for (auto it = job.matrices.lower_bound({task.index, 0});
+       it != job.matrices.end() && it->first.first == task.index; ++it) {
+    compress.add_committed(it->second.result.projection());
+  }
+  compress.mutable_q_bits()->Add(task.q_bits.begin(), task.q_bits.end());
+  return compress;
+}
+
+v1::ProbeTask DescribeProbe(const JobState& job, const TaskRecord& task) {
+  const LayerSpan layers = ProbeLayers(job, task);
+  v1::ProbeTask probe;
+  probe.set_first_layer(layers.first);
+  probe.set_last_layer(layers.last);
+  AddHessians(job, layers, &probe);
+  return probe;
 }
 
 double ShareDone(const JobState& job, const TaskRecord& task) {
@@ -96,6 +141,15 @@ WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& s
   const double tokens = static_cast<double>(spec.calibration().samples()) *
                         spec.calibration().seq_len() / spec.calibration().ranges();
   work.calibrate = tokens * static_cast<double>(config.num_hidden_layers) * (2 * weights + squares);
+  if (const int probes = ProbeCount(spec, static_cast<int>(config.num_hidden_layers)); probes > 0) {
+    const double layers = static_cast<double>(config.num_hidden_layers);
+    const double matrices = layers * model::kProjectionCount;
+    // Half of the layers lie behind a matrix, on average, and then the head.
+    const double forward =
+        layers * weights + 2 * static_cast<double>(config.vocab_size * config.hidden_size);
+    work.probe =
+        (kProbedTokens * matrices * forward + layers * work.compress / kPasses * 3) / probes;
+  }
   // Reading and rounding, not arithmetic; a few flops per parameter keep it last in line.
   work.embeddings =
       10.0 * static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
@@ -109,23 +163,46 @@ std::vector<TaskRecord> MakeTasks(const base::JobId& job, const v1::JobSpec& spe
     tasks.push_back(MakeTask(job, TaskKind::kCalibrate, range, work.calibrate));
   }
   tasks.push_back(MakeTask(job, TaskKind::kEmbeddings, 0, work.embeddings));
+  for (int probe = 0; probe < ProbeCount(spec, layers); ++probe) {
+    tasks.push_back(MakeTask(job, TaskKind::kProbe, probe, work.probe));
+  }
   for (int layer = 0; layer < layers; ++layer) {
     tasks.push_back(MakeTask(job, TaskKind::kCompress, layer, work.compress));
   }
   return tasks;
 }
 
+LayerSpan ProbeLayers(const JobState& job, const TaskRecord& probe) {
+  const int layers = job.record.job.model().layers();
+  const int count = ProbeCount(job.record.job.spec(), layers);
+  return {layers * probe.index / count, layers * (probe.index + 1) / count};
+}
+
+std::optional<std::vector<v1::MatrixProbe>> AllProbes(const JobState& job) {
+  std::vector<v1::MatrixProbe> probes;
+  for (const TaskRecord& task : job.tasks) {
+    if (task.kind != TaskKind::kProbe) continue;
+    if (task.state != TaskState::kDone) return std::nullopt;
+    probes.insert(probes.end(), task.probes.begin(), task.probes.end());
+  }
+  return probes;
+}
+
 bool InputsReady(const JobState& job, const TaskRecord& task) {
+  if (task.kind == TaskKind::kProbe) return HessiansReady(job, ProbeLayers(job, task));
   if (task.kind != TaskKind::kCompress) return true;
-  const auto begin = job.hessians.lower_bound({task.index, 0, ""});
-  const auto end = job.hessians.lower_bound({task.index + 1, 0, ""});
-  const int expected = job.record.job.spec().calibration().ranges() * model::kHessianKindCount;
-  return std::distance(begin, end) == expected;
+  const bool allotted = !HasTarget(job.record.job.spec()) || !task.q_bits.empty();
+  return allotted && HessiansReady(job, {task.index, task.index + 1});
 }
 
 bool AllTasksDone(const JobState& job) {
   return std::all_of(job.tasks.begin(), job.tasks.end(),
                      [](const TaskRecord& task) { return task.state == TaskState::kDone; });
+}
+
+double QBitsOf(const v1::JobSpec& spec, const TaskRecord& task, int projection) {
+  return task.q_bits.empty() ? spec.decomposition().q_bits()
+                             : task.q_bits[static_cast<std::size_t>(projection)];
 }
 
 v1::Task DescribeTask(const JobState& job, const TaskRecord& task) {
@@ -139,27 +216,21 @@ v1::Task DescribeTask(const JobState& job, const TaskRecord& task) {
     case TaskKind::kEmbeddings:
       description.mutable_embeddings();
       break;
-    case TaskKind::kCompress: {
-      v1::CompressTask* compress = description.mutable_compress();
-      compress->set_layer(task.index);
-      for (auto it = job.hessians.lower_bound({task.index, 0, ""});
-           it != job.hessians.end() && std::get<0>(it->first) == task.index; ++it) {
-        *compress->add_hessians() = it->second;
-      }
-      for (auto it = job.matrices.lower_bound({task.index, 0});
-           it != job.matrices.end() && it->first.first == task.index; ++it) {
-        compress->add_committed(it->second.result.projection());
-      }
+    case TaskKind::kCompress:
+      *description.mutable_compress() = DescribeCompress(job, task);
       break;
-    }
+    case TaskKind::kProbe:
+      *description.mutable_probe() = DescribeProbe(job, task);
+      break;
   }
   return description;
 }
 
 v1::JobProgress ComputeProgress(const JobState& job, absl::Time now) {
   v1::JobProgress progress;
-  int counts[3] = {0, 0, 0};
-  int done[3] = {0, 0, 0};
+  constexpr int kKinds = static_cast<int>(TaskKind::kProbe) + 1;
+  int counts[kKinds] = {};
+  int done[kKinds] = {};
   for (const TaskRecord& task : job.tasks) {
     const int kind = static_cast<int>(task.kind);
     ++counts[kind];
@@ -167,8 +238,11 @@ v1::JobProgress ComputeProgress(const JobState& job, absl::Time now) {
   }
   const int calibrate = static_cast<int>(TaskKind::kCalibrate);
   const int compress = static_cast<int>(TaskKind::kCompress);
+  const int probe = static_cast<int>(TaskKind::kProbe);
   progress.set_calibration_tasks(counts[calibrate]);
   progress.set_calibration_tasks_done(done[calibrate]);
+  progress.set_probe_tasks(counts[probe]);
+  progress.set_probe_tasks_done(done[probe]);
   progress.set_layers(counts[compress]);
   progress.set_layers_done(done[compress]);
   progress.set_matrices(counts[compress] * model::kProjectionCount);

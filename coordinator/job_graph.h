@@ -1,13 +1,16 @@
 // The tasks of a job and what each waits for; progress; what a lease tells a worker. Pure.
 //
 //   calibrate-0 .. calibrate-{ranges-1} --(four Hessians per layer and range)--> compress-{layer}
+//   with target_bits, between the two: --> probe-0 .. probe-{P-1} --(all: q_bits per matrix)-->
 //   embeddings (waits for nothing)                                 all tasks done --> publish
 //
-// compress-i waits only for layer i's Hessians of every range, not for whole calibrate tasks.
+// compress-i waits only for layer i's Hessians of every range, not for whole calibrate tasks, and
+// with target_bits for all probes: then each compress task has the q_bits of its matrices.
 // Publishing is the coordinator's own work (publisher.h).
 #ifndef CALDERA_COORDINATOR_JOB_GRAPH_H_
 #define CALDERA_COORDINATOR_JOB_GRAPH_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,19 +26,33 @@ struct WorkEstimate {
   double calibrate = 0;  // one range through all layers
   double compress = 0;   // one layer
   double embeddings = 0;
+  double probe = 0;  // all probes together, divided by their number
   friend bool operator==(const WorkEstimate&, const WorkEstimate&) = default;
 };
 // From shapes and spec alone: forward pass 2 flops per weight and token, Hessians n^2 per token;
 // about kPasses passes of m n^2 for a matrix. Good for order and progress bars, not a promise.
 WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& spec);
 
-// All tasks of a new job, pending, in the order calibrate, embeddings, compress.
+// All tasks of a new job, pending, in the order calibrate, embeddings, probe, compress.
 std::vector<TaskRecord> MakeTasks(const base::JobId& job, const v1::JobSpec& spec, int layers,
                                   const WorkEstimate& work);
+
+// The layers [first, last) of a probe task; all probes together have every layer once.
+struct LayerSpan {
+  int first = 0;
+  int last = 0;
+};
+LayerSpan ProbeLayers(const JobState& job, const TaskRecord& probe);
+
+// The probes of all layers in order; nullopt until every probe task is done.
+std::optional<std::vector<v1::MatrixProbe>> AllProbes(const JobState& job);
 
 // Whether what the task reads is there.
 bool InputsReady(const JobState& job, const TaskRecord& task);
 bool AllTasksDone(const JobState& job);
+
+// Bits of Q of one matrix of a compress task: those allotted to it, else the spec's.
+double QBitsOf(const v1::JobSpec& spec, const TaskRecord& task, int projection);
 
 // What the worker is told: for compress the Hessians in the order of range then kind, and the
 // projections already committed.

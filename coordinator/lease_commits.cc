@@ -5,6 +5,7 @@
 
 #include "common/base/status.h"
 #include "common/model/model_config.h"
+#include "coordinator/allocation.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/lease_desk.h"
 
@@ -27,8 +28,29 @@ absl::Status CheckHessian(const v1::HessianRef& hessian, const LeaseView& view) 
                                hessian.layer(), hessian.range(), view.task.id);
 }
 
+// Gives every compress task the bits of its matrices when the last probe is done.
+void Allot(JobEdit* edit) {
+  const JobState& job = edit->job();
+  const std::optional<std::vector<v1::MatrixProbe>> probes = AllProbes(job);
+  if (!probes.has_value()) return;
+  const auto budget = static_cast<std::uint64_t>(job.record.job.matrix_budget_bytes());
+  const std::vector<double> q_bits =
+      AllotBits(job.record.job.spec().decomposition(), budget, *probes);
+  const auto [least, most] = std::minmax_element(q_bits.begin(), q_bits.end());
+  const std::vector<TaskRecord> tasks = job.tasks;
+  for (TaskRecord task : tasks) {
+    if (task.kind != TaskKind::kCompress) continue;
+    const auto first = q_bits.begin() + task.index * model::kProjectionCount;
+    task.q_bits.assign(first, first + model::kProjectionCount);
+    edit->PutTask(task);
+  }
+  edit->Emit({.type = "bits.allotted",
+              .message = fmt::format("{:.4g} to {:.4g} bits for each of {} matrices", *least, *most,
+                                     q_bits.size())});
+}
+
 absl::Status CheckComplete(const JobState& job, const TaskRecord& task,
-                           const v1::ObjectRef& shard) {
+                           const v1::CompleteLeaseRequest& request, const v1::ObjectRef& shard) {
   if (task.kind == TaskKind::kCalibrate) {
     const auto committed = std::count_if(
         job.hessians.begin(), job.hessians.end(),
@@ -37,6 +59,11 @@ absl::Status CheckComplete(const JobState& job, const TaskRecord& task,
     if (committed == expected) return absl::OkStatus();
     return base::FailedPrecondition("{}: {} of {} Hessians are committed", task.id, committed,
                                     expected);
+  }
+  if (task.kind == TaskKind::kProbe) {
+    const LayerSpan layers = ProbeLayers(job, task);
+    const std::vector<v1::MatrixProbe> probes(request.probes().begin(), request.probes().end());
+    return base::WithContext(CheckProbes(layers.first, layers.last, probes), task.id);
   }
   if (shard.sha256().empty()) return base::FailedPrecondition("{}: no shard", task.id);
   return absl::OkStatus();
@@ -69,13 +96,15 @@ absl::StatusOr<v1::CommitMatrixResponse> LeaseDesk::CommitMatrix(
                                    core_->policy(), core_->Now());
   JobEdit edit = core_->Edit(job);
   edit.PutTask(renewed, view.task.fence);
-  edit.AddMatrix(key, {request.matrix(), view.task.fence.attempt, view.task.worker});
+  v1::MatrixResult matrix = request.matrix();
+  matrix.set_q_bits(QBitsOf(view.job.job.spec(), view.task, projection));
+  edit.AddMatrix(key, {matrix, view.task.fence.attempt, view.task.worker});
   edit.Emit(
       {.type = "matrix.committed",
        .message = fmt::format("layer {} {}: relative error {:.4f}", key.first,
                               request.matrix().projection(), request.matrix().relative_error()),
        .layer = key.first,
-       .matrix = request.matrix()});
+       .matrix = matrix});
   CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
   core_->observer().MatrixCommitted(request.matrix().projection(),
                                     request.matrix().relative_error());
@@ -116,17 +145,19 @@ absl::Status LeaseDesk::Complete(const v1::CompleteLeaseRequest& request,
   CALDERA_ASSIGN_OR_RETURN(const LeaseView view, Find(FenceOf(request)));
   if (view.task.state == TaskState::kDone) return absl::OkStatus();
   const JobState& job = core_->state().jobs.at(view.task.job.value());
-  CALDERA_RETURN_IF_ERROR(CheckComplete(job, view.task, shard));
+  CALDERA_RETURN_IF_ERROR(CheckComplete(job, view.task, request, shard));
   TaskRecord done = coordinator::Complete(view.task, core_->Now());
   done.shard = shard;
   if (request.seconds() > 0) done.seconds = request.seconds();
   done.rank_flops.assign(request.rank_flops().begin(), request.rank_flops().end());
+  done.probes.assign(request.probes().begin(), request.probes().end());
   JobEdit edit = core_->Edit(job);
   edit.PutTask(done, view.task.fence);
   const bool layer = done.kind == TaskKind::kCompress;
   edit.Emit({.type = layer ? "layer.completed" : "task.completed",
              .message = layer ? LayerSummary(job, done) : done.id,
              .layer = layer ? done.index : -1});
+  if (done.kind == TaskKind::kProbe) Allot(&edit);
   if (AllTasksDone(edit.job())) {
     edit.Emit({.type = "job.publishing", .message = "all tasks are done"});
   }

@@ -17,6 +17,7 @@
 #include "common/model/model_tensors.h"
 #include "common/model/tokenizer.h"
 #include "common/store/checkpoint_reader.h"
+#include "coordinator/allocation.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
@@ -113,7 +114,13 @@ void EstimateBytes(const model::ModelConfig& config, JobPlan* plan) {
   const auto per_value = static_cast<std::uint64_t>(plan->spec.embedding_bits() / 8);
   const std::uint64_t embeddings =
       static_cast<std::uint64_t>(Elements(model::NonLayerTensors(config))) * per_value;
-  const std::uint64_t matrices = MatrixBytes(config, plan->spec);
+  std::uint64_t matrices = 0;
+  if (plan->spec.decomposition().target_bits() > 0) {
+    plan->matrix_budget_bytes = MatrixBudget(config, plan->spec);
+    matrices = plan->matrix_budget_bytes;
+  } else {
+    matrices = MatrixBytes(config, plan->spec);
+  }
   plan->output_bytes = matrices + embeddings;
   plan->store_bytes = 2 * matrices + embeddings + HessianBytes(config, plan->spec);
 }
@@ -143,6 +150,18 @@ absl::Status CheckSpace(const JobPlan& plan, const std::string& output,
                                    output, plan.output_bytes, *in_output);
   }
   return absl::OkStatus();
+}
+
+// A target must leave room for 2 bits everywhere.
+absl::Status CheckBudget(const model::ModelConfig& config, const JobPlan& plan) {
+  if (plan.spec.decomposition().target_bits() == 0) return absl::OkStatus();
+  const std::uint64_t least = LeastMatrixBytes(config, plan.spec);
+  if (least <= plan.matrix_budget_bytes) return absl::OkStatus();
+  return ViolationsToStatus(
+      {{"decomposition.target_bits",
+        fmt::format("{} allows {} bytes, but all matrices with 2 bits and rank {} take {}",
+                    plan.spec.decomposition().target_bits(), plan.matrix_budget_bytes,
+                    plan.spec.decomposition().rank(), least)}});
 }
 
 }  // namespace
@@ -177,6 +196,7 @@ absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::Check
   plan.model = Summarize(model);
   plan.work = EstimateWork(model.config, plan.spec);
   EstimateBytes(model.config, &plan);
+  CALDERA_RETURN_IF_ERROR(CheckBudget(model.config, plan));
   CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
   return plan;
 }

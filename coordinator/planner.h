@@ -26,6 +26,7 @@ struct JobPlan {
   WorkEstimate work;
   std::uint64_t store_bytes = 0;   // objects, shards, Hessians: what the store will hold at most
   std::uint64_t output_bytes = 0;  // the published checkpoint
+  std::uint64_t matrix_budget_bytes = 0;  // with target_bits
 };
 
 // Errors, each naming the culprit: INVALID_ARGUMENT with field violations for a bad spec, rank too

@@ -100,22 +100,36 @@ store::ManifestSpec SpecFacts(const v1::JobSpec& spec) {
   facts.calibration = {spec.calibration().samples(), spec.calibration().seq_len(),
                        spec.calibration().ranges(), spec.calibration().seed()};
   const v1::Decomposition& decomposition = spec.decomposition();
-  facts.decomposition = {decomposition.recipe(),     decomposition.codebook(),
-                         decomposition.q_bits(),     decomposition.rank(),
-                         decomposition.l_bits(),     decomposition.r_bits(),
-                         decomposition.iterations(), decomposition.seed()};
+  facts.decomposition = {decomposition.recipe(),      decomposition.codebook(),
+                         decomposition.q_bits(),      decomposition.rank(),
+                         decomposition.l_bits(),      decomposition.r_bits(),
+                         decomposition.iterations(),  decomposition.seed(),
+                         decomposition.target_bits(), decomposition.target_bits_include()};
   facts.embedding_bits = spec.embedding_bits();
   return facts;
 }
 
-store::ManifestMatrix MatrixFacts(const MatrixKey& key, const v1::MatrixResult& result,
-                                  const v1::Decomposition& decomposition) {
+// What a matrix of the job was found to matter by its probe; 0 without one.
+double DivergenceOf(const JobState& job, const MatrixKey& key, const std::string& projection) {
+  for (const TaskRecord& task : job.tasks) {
+    for (const v1::MatrixProbe& probe : task.probes) {
+      if (probe.layer() == key.first && probe.projection() == projection) {
+        return probe.divergence();
+      }
+    }
+  }
+  return 0;
+}
+
+store::ManifestMatrix MatrixFacts(const JobState& job, const MatrixKey& key,
+                                  const v1::MatrixResult& result) {
+  const v1::Decomposition& decomposition = job.record.job.spec().decomposition();
   store::ManifestMatrix facts;
   facts.name = fmt::format("model.layers.{}.{}", key.first, result.projection());
   facts.rows = result.rows();
   facts.columns = result.columns();
   facts.rank = result.rank();
-  facts.q_bits = decomposition.q_bits();
+  facts.q_bits = result.q_bits();
   facts.l_bits = decomposition.l_bits();
   facts.r_bits = decomposition.r_bits();
   facts.bits_per_weight = result.bits_per_weight();
@@ -123,6 +137,7 @@ store::ManifestMatrix MatrixFacts(const MatrixKey& key, const v1::MatrixResult& 
   facts.error_curve.assign(result.error_curve().begin(), result.error_curve().end());
   facts.best_iteration = result.best_iteration();
   facts.damping = result.damping();
+  facts.probe_divergence = DivergenceOf(job, key, result.projection());
   return facts;
 }
 
@@ -136,14 +151,16 @@ absl::StatusOr<std::string> ConfigJson(const model::OpenedModel& model, const v1
   text.erase(text.find_last_of('}'));
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
   const v1::Decomposition& decomposition = spec.decomposition();
+  const bool has_target = decomposition.target_bits() > 0;
   const std::string separator = config.Keys().empty() ? "\n" : ",\n";
   return text + separator +
          fmt::format(
              "  \"quantization_config\": {{\n"
              "    \"quant_method\": \"caldera\",\n    \"version\": {},\n"
-             "    \"codebook\": \"{}\",\n    \"q_bits\": {},\n    \"rank\": {},\n"
+             "    \"codebook\": \"{}\",\n    \"{}\": {},\n    \"rank\": {},\n"
              "    \"l_bits\": {},\n    \"r_bits\": {},\n    \"embedding_bits\": {}\n  }}\n}}\n",
-             kCheckpointVersion, decomposition.codebook(), decomposition.q_bits(),
+             kCheckpointVersion, decomposition.codebook(), has_target ? "target_bits" : "q_bits",
+             has_target ? decomposition.target_bits() : decomposition.q_bits(),
              decomposition.rank(), decomposition.l_bits(), decomposition.r_bits(),
              spec.embedding_bits());
 }
@@ -204,7 +221,7 @@ store::Manifest ManifestFacts(const JobState& job, const std::string& tool_versi
   manifest.calibration = {job.record.calibration_sha256,
                           std::int64_t{calibration.samples()} * calibration.seq_len()};
   for (const auto& [key, matrix] : job.matrices) {
-    manifest.matrices.push_back(MatrixFacts(key, matrix.result, record.spec().decomposition()));
+    manifest.matrices.push_back(MatrixFacts(job, key, matrix.result));
   }
   return manifest;
 }

@@ -26,7 +26,7 @@ std::vector<Shard> ShardsOf(const JobState& job) {
   const int count = job.record.job.model().layers() + 1;
   std::vector<Shard> shards;
   for (const TaskRecord& task : job.tasks) {
-    if (task.kind == TaskKind::kCalibrate) continue;
+    if (task.kind == TaskKind::kCalibrate || task.kind == TaskKind::kProbe) continue;
     const int number = task.kind == TaskKind::kEmbeddings ? 1 : task.index + 2;
     shards.push_back({store::ShardFileName(number, count),
                       {task.shard.sha256(), static_cast<std::uint64_t>(task.shard.size())}});

@@ -10,6 +10,8 @@ std::string TaskKindName(TaskKind kind) {
       return "compress";
     case TaskKind::kEmbeddings:
       return "embeddings";
+    case TaskKind::kProbe:
+      return "probe";
   }
   return "unknown";
 }

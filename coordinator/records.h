@@ -34,8 +34,8 @@ struct JobRecord {
   v1::CompressionJob job;
 };
 
-enum class TaskKind { kCalibrate, kCompress, kEmbeddings };
-// "calibrate", "compress", "embeddings".
+enum class TaskKind { kCalibrate, kCompress, kEmbeddings, kProbe };
+// "calibrate", "compress", "embeddings", "probe".
 std::string TaskKindName(TaskKind kind);
 
 // kPending: waits for inputs, for its backoff or for a worker. kLeased: a worker computes it.
@@ -52,9 +52,9 @@ struct Fence {
 // One unit of work of a job and its current or last lease.
 struct TaskRecord {
   base::JobId job;
-  std::string id;  // "calibrate-0", "compress-12", "embeddings"
+  std::string id;  // "calibrate-0", "probe-1", "compress-12", "embeddings"
   TaskKind kind = TaskKind::kCalibrate;
-  int index = 0;    // range or layer; 0 for embeddings
+  int index = 0;    // range or layer; number of the probe; 0 for embeddings
   double work = 0;  // estimated flops
   TaskState state = TaskState::kPending;
   // Failed attempts since something of the task last became durable, in all and by worker id.
@@ -76,6 +76,9 @@ struct TaskRecord {
   v1::ObjectRef shard;
   double seconds = 0;
   std::vector<double> rank_flops;
+  std::vector<v1::MatrixProbe> probes;  // of a finished probe task
+  // Of a compress task: q_bits of its seven matrices; empty: that of the spec, or not allotted yet.
+  std::vector<double> q_bits;
 };
 
 // A worker and its newest incarnation.

@@ -22,10 +22,14 @@ std::vector<const JobState*> JobsInOrder(const ClusterState& state) {
   return jobs;
 }
 
+// What others wait for comes first.
+int Stage(const TaskRecord& task) {
+  if (task.kind == TaskKind::kCalibrate) return 0;
+  return task.kind == TaskKind::kProbe ? 1 : 2;
+}
+
 bool Precedes(const TaskRecord& a, const TaskRecord& b) {
-  const bool calibrates_a = a.kind == TaskKind::kCalibrate;
-  const bool calibrates_b = b.kind == TaskKind::kCalibrate;
-  if (calibrates_a != calibrates_b) return calibrates_a;
+  if (Stage(a) != Stage(b)) return Stage(a) < Stage(b);
   return a.work > b.work;
 }
 

@@ -18,6 +18,8 @@ constexpr int kMaxSamples = 1 << 20;
 constexpr int kMaxSeqLen = 1 << 17;
 constexpr int kMaxRanges = 4096;
 constexpr int kMaxRank = 1 << 16;
+constexpr double kMaxTargetBits = 16;
+constexpr char kEmbeddings[] = "embeddings";
 
 std::string NormalUri(const std::string& uri) {
   const absl::StatusOr<std::string> path = PathOfUri(uri);
@@ -67,6 +69,25 @@ void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
   }
 }
 
+void CheckTarget(const v1::Decomposition& decomposition, Checker* check) {
+  const double target = decomposition.target_bits();
+  if (!(target >= 2 && target <= kMaxTargetBits)) {
+    check->Add("decomposition.target_bits",
+               fmt::format("{} is not within 2 and {}", target, kMaxTargetBits));
+  }
+  if (decomposition.q_bits() != 0) {
+    check->Add("decomposition.q_bits", "is chosen for each matrix when there are target_bits");
+  }
+  if (decomposition.recipe() == model::RecipeName(model::RecipeKind::kPublished)) {
+    check->Add("decomposition.target_bits", "the published recipe needs q_bits");
+  }
+  const std::string& include = decomposition.target_bits_include();
+  if (!include.empty() && include != kEmbeddings) {
+    check->Add("decomposition.target_bits_include",
+               fmt::format("\"{}\" is neither empty nor {}", include, kEmbeddings));
+  }
+}
+
 void CheckDecomposition(const v1::Decomposition& decomposition, Checker* check) {
   const auto recipe = model::ParseRecipe(decomposition.recipe());
   if (!recipe.ok()) check->Add("decomposition.recipe", base::MessageOf(recipe.status()));
@@ -79,7 +100,9 @@ void CheckDecomposition(const v1::Decomposition& decomposition, Checker* check) 
   if (const auto kind = model::ParseCodebook(decomposition.codebook()); !kind.ok()) {
     check->Add("decomposition.codebook", base::MessageOf(kind.status()));
   }
-  if (!(decomposition.q_bits() >= 2 && decomposition.q_bits() <= 4)) {
+  if (decomposition.target_bits() != 0 || !decomposition.target_bits_include().empty()) {
+    CheckTarget(decomposition, check);
+  } else if (!(decomposition.q_bits() >= 2 && decomposition.q_bits() <= 4)) {
     check->Add("decomposition.q_bits",
                fmt::format("{} is not within 2 and 4", decomposition.q_bits()));
   }
@@ -103,7 +126,8 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
     calibration->set_ranges(std::clamp(calibration->samples(), 1, 4));
   }
   v1::Decomposition* decomposition = spec.mutable_decomposition();
-  if (decomposition->q_bits() == 0) decomposition->set_q_bits(2);
+  const bool has_target = decomposition->target_bits() != 0;
+  if (decomposition->q_bits() == 0 && !has_target) decomposition->set_q_bits(2);
   decomposition->set_l_bits(set_if_zero(decomposition->l_bits(), 4));
   decomposition->set_r_bits(set_if_zero(decomposition->r_bits(), decomposition->l_bits()));
   const auto recipe = model::ParseRecipe(decomposition->recipe());

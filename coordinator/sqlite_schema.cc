@@ -77,6 +77,9 @@ CREATE TABLE workers (
   incarnation TEXT NOT NULL,
   body BLOB NOT NULL
 ) STRICT;
+)sql",
+                                                                 R"sql(
+ALTER TABLE tasks ADD COLUMN allotment BLOB NOT NULL DEFAULT x'';
 )sql"};
 
 absl::StatusOr<std::int64_t> UserVersion(Database* database) {

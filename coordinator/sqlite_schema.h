@@ -12,7 +12,7 @@
 namespace caldera::coordinator {
 
 // The user_version that this program writes.
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 // Runs the migrations that are missing, each in its own transaction. FAILED_PRECONDITION when the
 // database is newer than this program.

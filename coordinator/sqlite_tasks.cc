@@ -9,17 +9,19 @@ namespace {
 
 constexpr char kUpsert[] =
     "INSERT INTO tasks (state, failures, last_error, not_before, lease, attempt, worker,"
-    " incarnation, granted, deadline, completion, job, task, kind, idx, work, position)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+    " incarnation, granted, deadline, completion, allotment, job, task, kind, idx, work, position)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
     " (SELECT count(*) FROM tasks WHERE job = ?))"
     " ON CONFLICT (job, task) DO UPDATE SET state = excluded.state, failures = excluded.failures,"
     " last_error = excluded.last_error, not_before = excluded.not_before, lease = excluded.lease,"
     " attempt = excluded.attempt, worker = excluded.worker, incarnation = excluded.incarnation,"
-    " granted = excluded.granted, deadline = excluded.deadline, completion = excluded.completion";
+    " granted = excluded.granted, deadline = excluded.deadline, completion = excluded.completion,"
+    " allotment = excluded.allotment";
 
 constexpr char kFencedUpdate[] =
     "UPDATE tasks SET state = ?, failures = ?, last_error = ?, not_before = ?, lease = ?,"
-    " attempt = ?, worker = ?, incarnation = ?, granted = ?, deadline = ?, completion = ?"
+    " attempt = ?, worker = ?, incarnation = ?, granted = ?, deadline = ?, completion = ?,"
+    " allotment = ?"
     " WHERE job = ? AND task = ? AND lease = ? AND attempt = ? AND state IN (?, ?)";
 
 // What only a finished task has, as one message.
@@ -28,6 +30,7 @@ std::string CompletionOf(const TaskRecord& task) {
   if (!task.shard.sha256().empty()) *completion.mutable_shard() = task.shard;
   completion.set_seconds(task.seconds);
   completion.mutable_rank_flops()->Add(task.rank_flops.begin(), task.rank_flops.end());
+  completion.mutable_probes()->Add(task.probes.begin(), task.probes.end());
   return completion.SerializeAsString();
 }
 
@@ -39,11 +42,28 @@ absl::Status ReadCompletion(const std::string& bytes, TaskRecord* task) {
   task->shard = completion.shard();
   task->seconds = completion.seconds();
   task->rank_flops.assign(completion.rank_flops().begin(), completion.rank_flops().end());
+  task->probes.assign(completion.probes().begin(), completion.probes().end());
+  return absl::OkStatus();
+}
+
+std::string AllotmentOf(const TaskRecord& task) {
+  v1::CompressTask allotment;
+  allotment.mutable_q_bits()->Add(task.q_bits.begin(), task.q_bits.end());
+  return allotment.SerializeAsString();
+}
+
+absl::Status ReadAllotment(const std::string& bytes, TaskRecord* task) {
+  v1::CompressTask allotment;
+  if (!allotment.ParseFromString(bytes)) {
+    return base::DataLoss("state database: an allotment of tasks does not parse");
+  }
+  task->q_bits.assign(allotment.q_bits().begin(), allotment.q_bits().end());
   return absl::OkStatus();
 }
 
 void BindChanging(const TaskRecord& task, Statement* statement) {
   const std::string completion = CompletionOf(task);
+  const std::string allotment = AllotmentOf(task);
   statement->Bind(static_cast<int>(task.state))
       .Bind(task.failures)
       .Bind(task.last_error)
@@ -54,7 +74,8 @@ void BindChanging(const TaskRecord& task, Statement* statement) {
       .Bind(task.incarnation)
       .Bind(ToMillis(task.granted))
       .Bind(ToMillis(task.deadline))
-      .Bind(Blob{completion});
+      .Bind(Blob{completion})
+      .Bind(Blob{allotment});
 }
 
 absl::Status Upsert(const TaskRecord& task, Database* database) {
@@ -116,6 +137,7 @@ absl::Status ReadTask(const Statement& row, ClusterState* state) {
   task.granted = FromMillis(row.Integer(13));
   task.deadline = FromMillis(row.Integer(14));
   CALDERA_RETURN_IF_ERROR(ReadCompletion(row.Bytes(15), &task));
+  CALDERA_RETURN_IF_ERROR(ReadAllotment(row.Bytes(16), &task));
   job->second.tasks.push_back(task);
   return absl::OkStatus();
 }
@@ -146,7 +168,7 @@ absl::Status LoadTasks(Database* database, ClusterState* state) {
       Statement statement,
       database->Prepare(
           "SELECT job, task, kind, idx, work, state, failures, last_error, not_before, lease,"
-          " attempt, worker, incarnation, granted, deadline, completion"
+          " attempt, worker, incarnation, granted, deadline, completion, allotment"
           " FROM tasks ORDER BY job, position"));
   while (true) {
     CALDERA_ASSIGN_OR_RETURN(const Statement::Row row, statement.Step());

@@ -1,7 +1,6 @@
 #include "worker/calibrate_job.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -9,37 +8,10 @@
 #include "numerics/llama/calibrate.h"
 #include "worker/hessian_object.h"
 #include "worker/rank_group.h"
+#include "worker/shared_windows.h"
 
 namespace caldera::worker {
 namespace {
-
-using Windows = std::vector<llama::Window>;
-
-// Load: the range's windows on every rank. All windows have the same length.
-absl::StatusOr<Windows> ShareWindows(TaskContext& context) {
-  const v1::CalibrateTask& task = context.lease.task().calibrate();
-  absl::Status status;
-  std::vector<std::byte> packed;
-  if (context.leader != nullptr) {
-    auto windows = context.leader->inputs.RangeWindows(context.lease, task.range(), task.ranges());
-    status = windows.status();
-    if (windows.ok()) {
-      for (const llama::Window& window : *windows) {
-        const auto bytes = std::as_bytes(std::span(window));
-        packed.insert(packed.end(), bytes.begin(), bytes.end());
-      }
-    }
-  }
-  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(status, context.ranks));
-  ShareBytes(packed, context.ranks);
-  const auto length = static_cast<std::size_t>(context.lease.spec().calibration().seq_len());
-  Windows windows(packed.size() / sizeof(std::int32_t) / length, llama::Window(length));
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    std::memcpy(windows[i].data(), packed.data() + i * length * sizeof(std::int32_t),
-                length * sizeof(std::int32_t));
-  }
-  return windows;
-}
 
 // Puts the ranks' tiles together on every rank: exact, because each value is zero on all ranks but
 // one.
@@ -104,7 +76,9 @@ absl::Status CalibrateOne(TaskContext& context, const model::ModelConfig& config
 
 absl::Status RunCalibrate(TaskContext& context) {
   CALDERA_ASSIGN_OR_RETURN(const model::ModelConfig config, ShareConfig(context));
-  CALDERA_ASSIGN_OR_RETURN(const Windows windows, ShareWindows(context));
+  const v1::CalibrateTask& task = context.lease.task().calibrate();
+  CALDERA_ASSIGN_OR_RETURN(const std::vector<llama::Window> windows,
+                           ShareWindows(context, task.range(), task.ranges()));
   const model::TensorSource* source =
       context.leader == nullptr ? nullptr : context.leader->inputs.model().tensors.get();
   CALDERA_ASSIGN_OR_RETURN(llama::CalibrationSet set,

@@ -9,7 +9,7 @@
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
 #include "numerics/decompose/decompose.h"
-#include "worker/hessian_object.h"
+#include "worker/matrix_inputs.h"
 #include "worker/rank_group.h"
 
 namespace caldera::worker {
@@ -17,45 +17,6 @@ namespace {
 
 // Rows that rank 0 reads and hands out at a time, in bytes of float32.
 constexpr std::int64_t kReadBytes = std::int64_t{64} << 20;
-
-struct Unit {
-  int layer = 0;
-  model::Projection projection = model::Projection::kQ;
-  model::MatrixShape shape;
-
-  std::string path() const { return model::ProjectionPath(projection); }
-  std::string weight() const { return model::WeightName(layer, projection); }
-};
-
-// Load: the mean Hessian of one kind on every rank. Rank 0 reads the partials in range order.
-absl::StatusOr<linalg::MatrixF> LoadHessian(TaskContext& context, const std::string& kind) {
-  absl::StatusOr<linalg::MatrixF> mean = linalg::MatrixF();
-  if (context.leader != nullptr) {
-    mean = [&]() -> absl::StatusOr<linalg::MatrixF> {
-      std::vector<const v1::HessianRef*> refs;
-      for (const auto& ref : context.lease.task().compress().hessians()) {
-        if (ref.kind() == kind) refs.push_back(&ref);
-      }
-      std::sort(refs.begin(), refs.end(),
-                [](const auto* a, const auto* b) { return a->range() < b->range(); });
-      std::vector<decompose::HessianSum> partials;
-      for (const auto* ref : refs) {
-        CALDERA_ASSIGN_OR_RETURN(auto bytes, context.leader->objects.Read(ref->object()));
-        const std::string name = fmt::format("Hessian {} of range {}", kind, ref->range());
-        CALDERA_ASSIGN_OR_RETURN(auto partial, DecodeHessian(std::move(bytes), name));
-        partials.push_back(std::move(partial));
-      }
-      return decompose::MeanHessian(partials);
-    }();
-  }
-  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(mean.status(), context.ranks));
-  std::int64_t size = mean->rows();
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
-  if (context.leader == nullptr) mean = linalg::MatrixF(size, size);
-  const auto count = static_cast<std::size_t>(size * size);
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(mean->data(), count)), 0);
-  return mean;
-}
 
 // Load: this rank's rows. Rank 0 reads a piece at a time; everyone keeps what is theirs.
 absl::StatusOr<linalg::MatrixF> LoadRows(TaskContext& context, const Unit& unit,
@@ -85,29 +46,6 @@ absl::StatusOr<linalg::MatrixF> LoadRows(TaskContext& context, const Unit& unit,
     }
   }
   return mine;
-}
-
-absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit) {
-  const v1::Decomposition& spec = context.lease.spec().decomposition();
-  decompose::DecomposeOptions options;
-  CALDERA_ASSIGN_OR_RETURN(options.recipe, model::ParseRecipe(spec.recipe()));
-  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(spec.codebook()));
-  options.q_bits = spec.q_bits();
-  options.rank = spec.rank();
-  options.l_bits = base::Bits(spec.l_bits());
-  options.r_bits = base::Bits(spec.r_bits());
-  options.iterations = spec.iterations();
-  options.output_seed = SeedFor(spec.seed(), unit.weight());
-  options.stop = StopFunction(context);
-  return options;
-}
-
-// Flops of every rank, on every rank.
-std::vector<double> GatherFlops(double mine, dist::Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = mine;
-  ranks.AllReduceSum(all);
-  return all;
 }
 
 v1::MatrixResult ToResult(const Unit& unit, const decompose::DecomposeResult& result) {
@@ -140,6 +78,12 @@ absl::Status CommitMatrix(TaskContext& context, const Unit& unit,
   return absl::OkStatus();
 }
 
+// Of the task, when the job allots bits to each matrix; else 0.
+double QBitsOf(const TaskContext& context, const Unit& unit) {
+  const auto& allotted = context.lease.task().compress().q_bits();
+  return allotted.empty() ? 0 : allotted.Get(static_cast<int>(unit.projection));
+}
+
 absl::Status CompressOne(TaskContext& context, const Unit& unit,
                          const decompose::PreparedHessian& hessian) {
   const absl::Time started = absl::Now();
@@ -149,11 +93,11 @@ absl::Status CompressOne(TaskContext& context, const Unit& unit,
   const dist::RowPartition partition(unit.shape.rows, decompose::RowBlock(unit.shape.rows),
                                      context.ranks.size(), static_cast<int>(unit.projection));
   CALDERA_ASSIGN_OR_RETURN(const auto rows, LoadRows(context, unit, partition));
-  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options, OptionsOf(context, unit));
+  CALDERA_ASSIGN_OR_RETURN(const decompose::DecomposeOptions options,
+                           OptionsOf(context, unit, QBitsOf(context, unit)));
   auto result = decompose::Decompose(rows.view(), partition, hessian, options, context.ranks);
   if (!result.ok()) return base::WithContext(result.status(), unit.weight());
-  const std::vector<double> flops = GatherFlops(result->local_flops, context.ranks);
-  for (std::size_t rank = 0; rank < flops.size(); ++rank) context.rank_flops[rank] += flops[rank];
+  const std::vector<double> flops = CountFlops(context, result->local_flops);
   absl::Status status;
   if (context.leader != nullptr) {
     v1::MatrixResult matrix = ToResult(unit, *result);
@@ -165,19 +109,11 @@ absl::Status CompressOne(TaskContext& context, const Unit& unit,
 }
 
 // The layer's matrices that take this Hessian and are not committed yet, in projection order.
-std::vector<Unit> UnitsOf(const TaskContext& context, const model::ModelConfig& config,
-                          model::HessianKind kind) {
-  const v1::CompressTask& task = context.lease.task().compress();
-  std::vector<Unit> units;
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    const auto projection = static_cast<model::Projection>(p);
-    const Unit unit{task.layer(), projection, model::ShapeOf(config, projection)};
-    const auto& done = task.committed();
-    if (model::HessianOf(projection) == kind &&
-        std::find(done.begin(), done.end(), unit.path()) == done.end()) {
-      units.push_back(unit);
-    }
-  }
+std::vector<Unit> Uncommitted(const TaskContext& context, std::vector<Unit> units) {
+  const auto& done = context.lease.task().compress().committed();
+  std::erase_if(units, [&done](const Unit& unit) {
+    return std::find(done.begin(), done.end(), unit.path()) != done.end();
+  });
   return units;
 }
 
@@ -193,17 +129,12 @@ absl::Status CheckDrain(TaskContext& context) {
 
 absl::Status RunCompress(TaskContext& context) {
   CALDERA_ASSIGN_OR_RETURN(const model::ModelConfig config, ShareConfig(context));
-  context.rank_flops.assign(static_cast<std::size_t>(context.ranks.size()), 0.0);
   const v1::CompressTask& task = context.lease.task().compress();
   for (int k = 0; k < model::kHessianKindCount; ++k) {
     const auto kind = static_cast<model::HessianKind>(k);
-    const std::vector<Unit> units = UnitsOf(context, config, kind);
+    const std::vector<Unit> units = Uncommitted(context, UnitsOf(config, task.layer(), kind));
     if (units.empty()) continue;
-    const std::string name = model::HessianKindName(kind);
-    CALDERA_ASSIGN_OR_RETURN(auto hessian, LoadHessian(context, name));
-    const std::uint64_t seed = SeedFor(context.lease.spec().decomposition().seed(),
-                                       fmt::format("layer {} {}", task.layer(), name));
-    auto prepared = decompose::PrepareHessian(std::move(hessian), seed);
+    const auto prepared = LoadHessian(context, task.hessians(), task.layer(), kind);
     if (!prepared.ok()) {
       return base::WithContext(prepared.status(), "Hessian of " + units.front().weight());
     }

@@ -27,6 +27,15 @@ absl::StatusOr<model::ModelConfig> ShareConfig(TaskContext& context) {
   return model::ParseModelConfig(json, "configuration of " + context.lease.job());
 }
 
+std::vector<double> CountFlops(TaskContext& context, double mine) {
+  std::vector<double> all(static_cast<std::size_t>(context.ranks.size()), 0.0);
+  all[static_cast<std::size_t>(context.ranks.rank())] = mine;
+  context.ranks.AllReduceSum(all);
+  context.rank_flops.resize(all.size());
+  for (std::size_t rank = 0; rank < all.size(); ++rank) context.rank_flops[rank] += all[rank];
+  return all;
+}
+
 std::uint64_t SeedFor(std::uint64_t seed, const std::string& label) {
   const std::string digest = base::Sha256Hex(fmt::format("{}/{}", seed, label));
   std::uint64_t value = 0;

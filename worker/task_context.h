@@ -33,7 +33,8 @@ struct TaskContext {
   dist::Communicator& ranks;
   Leader* leader = nullptr;  // null on ranks other than 0
   base::Logger log;
-  std::vector<double> rank_flops;  // filled in by compress tasks, by rank
+  std::vector<double> rank_flops;       // filled in by compress and probe tasks, by rank
+  std::vector<v1::MatrixProbe> probes;  // filled in by probe tasks, on rank 0
 };
 
 // Collective: rank 0's reason to stop, on every rank; OK to go on.
@@ -43,6 +44,9 @@ std::function<bool()> StopFunction(TaskContext& context);
 
 // Collective: the model's configuration, read by rank 0.
 absl::StatusOr<model::ModelConfig> ShareConfig(TaskContext& context);
+
+// Collective: what every rank has executed, by rank; also added to context.rank_flops.
+std::vector<double> CountFlops(TaskContext& context, double mine);
 
 // A seed of its own for each use: the first 8 bytes (little-endian) of SHA-256 of "SEED/LABEL".
 std::uint64_t SeedFor(std::uint64_t seed, const std::string& label);

@@ -15,6 +15,7 @@
 #include "worker/compress_job.h"
 #include "worker/embeddings_job.h"
 #include "worker/object_io.h"
+#include "worker/probe_job.h"
 
 namespace caldera::worker {
 namespace {
@@ -24,6 +25,7 @@ constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
 
 std::string KindOf(const v1::Task& task) {
   if (task.has_calibrate()) return "calibrate";
+  if (task.has_probe()) return "probe";
   return task.has_compress() ? "compress" : "embeddings";
 }
 
@@ -35,7 +37,9 @@ void SendOrder(const std::string& order, dist::Communicator& ranks) {
 }
 
 absl::Status RunTask(TaskContext& context) {
-  return context.lease.task().has_calibrate() ? RunCalibrate(context) : RunCompress(context);
+  const v1::Task& task = context.lease.task();
+  if (task.has_calibrate()) return RunCalibrate(context);
+  return task.has_probe() ? RunProbe(context) : RunCompress(context);
 }
 
 // The coordinator's store, when the probe shows the same bytes from here; else null.
@@ -149,13 +153,14 @@ class LeaderLoop {
     if (lease.task().has_embeddings()) {
       CALDERA_ASSIGN_OR_RETURN(*done.mutable_shard(), RunEmbeddings(lease, leader));
     } else {
-      TaskContext context{lease, parts_.ranks, &leader, log, {}};
+      TaskContext context{lease, parts_.ranks, &leader, log, {}, {}};
       SendOrder(lease.SerializeAsString(), parts_.ranks);
       CALDERA_RETURN_IF_ERROR(RunTask(context));
       for (const double flops : context.rank_flops) {
         done.add_rank_flops(flops);
         outcome.flops += flops;
       }
+      for (v1::MatrixProbe& probe : context.probes) *done.add_probes() = std::move(probe);
     }
     done.set_lease_id(lease.lease_id());
     done.set_attempt(lease.attempt());
@@ -209,7 +214,7 @@ void RunFollower(dist::Communicator& ranks, const base::Logger& log) {
       log.Error("rank {}: an order of {} bytes does not parse", ranks.rank(), message.size());
       continue;
     }
-    TaskContext context{lease, ranks, nullptr, log, {}};
+    TaskContext context{lease, ranks, nullptr, log, {}, {}};
     const absl::Status status = RunTask(context);
     if (!status.ok()) log.Debug("rank {}: {}", ranks.rank(), status.ToString());
   }

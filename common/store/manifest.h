@@ -40,6 +40,8 @@ struct ManifestSpec {
     std::int64_t r_bits = 0;
     std::int64_t iterations = 0;
     std::uint64_t seed = 0;
+    double target_bits = 0;
+    std::string target_bits_include;
     friend bool operator==(const Decomposition&, const Decomposition&) = default;
   };
   Calibration calibration;
@@ -79,6 +81,7 @@ struct ManifestMatrix {
   std::vector<double> error_curve;
   std::int64_t best_iteration = 0;
   double damping = 0;
+  double probe_divergence = 0;
   friend bool operator==(const ManifestMatrix&, const ManifestMatrix&) = default;
 };
 

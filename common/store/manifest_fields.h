@@ -28,6 +28,8 @@ void VisitFields(ManifestSpec::Decomposition& value, Visitor& visit) {
   visit("r_bits", value.r_bits);
   visit("iterations", value.iterations);
   visit("seed", value.seed);
+  visit("target_bits", value.target_bits);
+  visit("target_bits_include", value.target_bits_include);
 }
 
 template <typename Visitor>
@@ -72,6 +74,7 @@ void VisitFields(ManifestMatrix& value, Visitor& visit) {
   visit("error_curve", value.error_curve);
   visit("best_iteration", value.best_iteration);
   visit("damping", value.damping);
+  visit("probe_divergence", value.probe_divergence);
 }
 
 // All but "format", which is read first.

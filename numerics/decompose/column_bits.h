@@ -10,6 +10,16 @@
 
 namespace caldera::decompose {
 
+// One more bit in a column and by how much it lowers the error below (rows of power 1).
+struct ColumnBit {
+  double gain = 0;
+  std::int64_t column = 0;
+};
+// The third and fourth bit of every column, the largest gain first, of equal ones the first column:
+// 2 n entries. O(n log n).
+std::vector<ColumnBit> ColumnBitsByGain(linalg::ConstViewF factor,
+                                        const lattice::CodebookFamily& family);
+
 // 2, 3 or 4 bits for each column, 2 n + `extra` in all. LDLQ leaves the error
 //   sum_j C(j, j)^2 e(bits_j) times the power of the rows,
 // e the Gaussian error of the code and H = C C^T (`factor` = C, n x n), so bits go where

@@ -8,21 +8,15 @@
 #include "numerics/kernels/transformer.h"
 
 namespace caldera::llama {
-namespace {
-
-absl::Status ApplyFinalNorm(const model::TensorSource& source, const model::ModelConfig& config,
-                            ActivationSet& activations) {
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<float> norm, LoadFinalNorm(source, config));
+void ApplyFinalNorm(std::span<const float> norm, const model::ModelConfig& config,
+                    ActivationSet& activations) {
   const auto epsilon = static_cast<float>(config.rms_norm_eps);
   for (linalg::MatrixF& hidden : activations.windows) {
     for (std::int64_t i = 0; i < hidden.rows(); ++i) {
       kernels::RmsNorm(hidden.row(i), norm.data(), norm.size(), epsilon, hidden.row(i));
     }
   }
-  return absl::OkStatus();
 }
-
-}  // namespace
 
 absl::StatusOr<HeadChunk> LoadHeadChunk(const model::TensorSource& source,
                                         const model::ModelConfig& config, std::int64_t first) {
@@ -40,7 +34,8 @@ absl::StatusOr<ActivationSet> FinalHidden(const model::TensorSource& source,
     RunLayer(config, weights, activations);
     done();
   }
-  CALDERA_RETURN_IF_ERROR(ApplyFinalNorm(source, config, activations));
+  CALDERA_ASSIGN_OR_RETURN(const std::vector<float> norm, LoadFinalNorm(source, config));
+  ApplyFinalNorm(norm, config, activations);
   return activations;
 }
 

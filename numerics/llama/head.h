@@ -30,6 +30,10 @@ struct HeadChunk {
 absl::StatusOr<HeadChunk> LoadHeadChunk(const model::TensorSource& source,
                                         const model::ModelConfig& config, std::int64_t first);
 
+// Normalises every position of every window; `norm` is that of LoadFinalNorm.
+void ApplyFinalNorm(std::span<const float> norm, const model::ModelConfig& config,
+                    ActivationSet& activations);
+
 // Hidden states after the final norm, tokens x hidden_size for each window: all layers, each loaded
 // once; `done` is called after each. Errors of Embed and LoadLayer.
 using StepDone = std::function<void()>;

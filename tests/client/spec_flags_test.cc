@@ -92,7 +92,8 @@ TEST(SpecFlags, HasTheDefaultsOfTheApi) {
   EXPECT_EQ(spec.calibration().seq_len(), 512);
   EXPECT_EQ(spec.calibration().ranges(), 4);
   EXPECT_EQ(spec.decomposition().codebook(), "");
-  EXPECT_EQ(spec.decomposition().q_bits(), 2);
+  EXPECT_EQ(spec.decomposition().q_bits(), 0);  // the coordinator's default
+  EXPECT_EQ(spec.decomposition().target_bits(), 0);
   EXPECT_EQ(spec.decomposition().rank(), 64);
   EXPECT_EQ(spec.decomposition().l_bits(), 4);
   EXPECT_EQ(spec.decomposition().r_bits(), 4);
@@ -127,6 +128,20 @@ TEST(SpecFlags, ReadsEveryFlag) {
   EXPECT_EQ(spec.decomposition().seed(), 9U);
   EXPECT_EQ(spec.embedding_bits(), 16);
   EXPECT_TRUE(spec.keep_hessians());
+}
+
+TEST(SpecFlags, HasNoRankWithATargetUnlessOneIsGiven) {
+  const std::vector<std::string> flags = {"m", "o", "--calibration", "t", "--target-bits", "2.5"};
+  const v1::JobSpec spec = ToSpec(Parse(flags).value()).value();
+  EXPECT_EQ(spec.decomposition().target_bits(), 2.5);
+  EXPECT_EQ(spec.decomposition().q_bits(), 0);
+  EXPECT_EQ(spec.decomposition().rank(), 0);
+
+  std::vector<std::string> more = flags;
+  more.insert(more.end(), {"--rank", "8", "--target-bits-include", "embeddings"});
+  const v1::JobSpec ranked = ToSpec(Parse(more).value()).value();
+  EXPECT_EQ(ranked.decomposition().rank(), 8);
+  EXPECT_EQ(ranked.decomposition().target_bits_include(), "embeddings");
 }
 
 TEST(SpecFlags, NamesTheArgumentThatIsMissingOrNoNumber) {

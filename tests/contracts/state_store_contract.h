@@ -145,6 +145,8 @@ TYPED_TEST_P(StateStoreContract, ALiveFenceChangesItsTask) {
   task.state = TaskState::kDone;
   task.shard.set_sha256("shard");
   task.rank_flops = {1, 2};
+  task.probes.emplace_back().set_divergence(.25);
+  task.q_bits = {2, 2.5, 4};
   Transition transition;
   transition.tasks.push_back({task, fence});
   ASSERT_TRUE(this->store().Apply(transition).ok());
@@ -152,6 +154,9 @@ TYPED_TEST_P(StateStoreContract, ALiveFenceChangesItsTask) {
   EXPECT_EQ(state.jobs.at("a").tasks[0].state, TaskState::kDone);
   EXPECT_EQ(state.jobs.at("a").tasks[0].shard.sha256(), "shard");
   EXPECT_EQ(state.jobs.at("a").tasks[0].rank_flops, (std::vector<double>{1, 2}));
+  ASSERT_EQ(state.jobs.at("a").tasks[0].probes.size(), 1U);
+  EXPECT_EQ(state.jobs.at("a").tasks[0].probes[0].divergence(), .25);
+  EXPECT_EQ(state.jobs.at("a").tasks[0].q_bits, (std::vector<double>{2, 2.5, 4}));
 }
 
 TYPED_TEST_P(StateStoreContract, AStaleFenceChangesNothingAtAll) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "coordinator/allocation.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/sqlite_state_store.h"
 #include "tests/coordinator/tiny_model.h"
@@ -40,10 +41,11 @@ class Cluster {
     coordinator_->Tick();
   }
 
-  v1::CompressionJob Create(const std::string& id) {
+  v1::CompressionJob Create(const std::string& id) { return Create(id, spec_); }
+  v1::CompressionJob Create(const std::string& id, const v1::JobSpec& spec) {
     v1::CreateCompressionJobRequest request;
     request.set_job_id(id);
-    *request.mutable_spec() = spec_;
+    *request.mutable_spec() = spec;
     return Must(coordinator_->CreateJob(request));
   }
   v1::CompressionJob Get(const std::string& id) {
@@ -138,12 +140,15 @@ class ScriptedWorker {
 
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::Lease& lease, int projection,
                                                         unsigned seed = 5) {
-    const int layer = lease.task().compress().layer();
+    const v1::CompressTask& task = lease.task().compress();
+    const int layer = task.layer();
+    const double q_bits = task.q_bits().empty() ? 2 : task.q_bits(projection);
+    const auto object = MatrixObject(layer, projection, seed, q_bits);
     v1::CommitMatrixRequest request;
     request.set_lease_id(lease.lease_id());
     request.set_attempt(lease.attempt());
-    *request.mutable_matrix() = TinyMatrix(
-        layer, projection, StoreBytes(MatrixObject(layer, projection, seed), &cluster_->store()));
+    *request.mutable_matrix() =
+        TinyMatrix(layer, projection, StoreBytes(object, &cluster_->store()));
     return cluster_->coordinator().CommitMatrix(request);
   }
 
@@ -171,6 +176,7 @@ class ScriptedWorker {
     if (lease.task().has_embeddings()) {
       *request.mutable_shard() = StoreBytes(EmbeddingsObject(), &cluster_->store());
     }
+    if (lease.task().has_probe()) AddProbes(lease.task().probe(), &request);
     return cluster_->coordinator().CompleteLease(request);
   }
 
@@ -180,6 +186,23 @@ class ScriptedWorker {
     request.set_attempt(lease.attempt());
     *request.mutable_error() = rpc::ToProto(error);
     return cluster_->coordinator().FailLease(request);
+  }
+
+  // Every matrix matters alike.
+  static void AddProbes(const v1::ProbeTask& task, v1::CompleteLeaseRequest* request) {
+    for (int layer = task.first_layer(); layer < task.last_layer(); ++layer) {
+      for (int p = 0; p < model::kProjectionCount; ++p) {
+        const auto projection = static_cast<model::Projection>(p);
+        const model::MatrixShape shape = model::ShapeOf(TinyConfig(), projection);
+        v1::MatrixProbe& probe = *request->add_probes();
+        probe.set_layer(layer);
+        probe.set_projection(model::ProjectionPath(projection));
+        probe.set_rows(shape.rows);
+        probe.set_columns(shape.columns);
+        probe.set_divergence(.125);
+        for (int i = 0; i <= kAllotmentSteps; ++i) probe.add_loss_curve(1 - i / 40.0);
+      }
+    }
   }
 
   // The whole task of a lease; matrices that are committed already are left out.

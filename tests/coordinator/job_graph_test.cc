@@ -42,6 +42,70 @@ TEST(JobGraph, ALeaseListsHessiansByRangeAndWhatIsCommitted) {
   EXPECT_EQ(task.compress().committed(0), "self_attn.v_proj");
 }
 
+TEST(JobGraph, ATargetBringsAProbePerRangeAndAtMostOnePerLayer) {
+  JobState job = SampleJob("a", 0, 2.5);
+  std::vector<std::string> ids;
+  for (const TaskRecord& task : job.tasks) ids.push_back(task.id);
+  EXPECT_EQ(ids, (std::vector<std::string>{"calibrate-0", "calibrate-1", "embeddings", "probe-0",
+                                           "probe-1", "compress-0", "compress-1"}));
+  v1::JobSpec spec = job.record.job.spec();
+  spec.mutable_calibration()->set_ranges(5);
+  EXPECT_EQ(MakeTasks(job.record.id, spec, 2, {}).size(), 5U + 1 + 2 + 2);
+}
+
+TEST(JobGraph, ProbesShareOutTheLayers) {
+  JobState job = SampleJob("a", 0, 2.5);
+  job.record.job.mutable_model()->set_layers(7);
+  const LayerSpan first = ProbeLayers(job, *FindTask(job, "probe-0"));
+  const LayerSpan second = ProbeLayers(job, *FindTask(job, "probe-1"));
+  EXPECT_EQ(first.first, 0);
+  EXPECT_EQ(first.last, second.first);
+  EXPECT_EQ(second.last, 7);
+}
+
+TEST(JobGraph, AProbeWaitsForTheHessiansOfItsLayersAndGetsThem) {
+  JobState job = SampleJob("a", 0, 2.5);
+  const TaskRecord probe = *FindTask(job, "probe-1");
+  CommitHessians(0, 0, &job);
+  CommitHessians(0, 1, &job);
+  CommitHessians(1, 0, &job);
+  EXPECT_FALSE(InputsReady(job, probe));
+  CommitHessians(1, 1, &job);
+  EXPECT_TRUE(InputsReady(job, probe));
+  const v1::ProbeTask task = DescribeTask(job, probe).probe();
+  EXPECT_EQ(task.first_layer(), 1);
+  EXPECT_EQ(task.last_layer(), 2);
+  ASSERT_EQ(task.hessians_size(), 8);
+  for (const v1::HessianRef& hessian : task.hessians()) EXPECT_EQ(hessian.layer(), 1);
+}
+
+TEST(JobGraph, WithATargetALayerWaitsForItsAllotmentAndIsToldIt) {
+  JobState job = SampleJob("a", 0, 2.5);
+  CommitHessians(0, 0, &job);
+  CommitHessians(0, 1, &job);
+  TaskRecord layer = *FindTask(job, "compress-0");
+  EXPECT_FALSE(InputsReady(job, layer));
+  layer.q_bits = {2, 2, 3, 2.5, 2, 2, 4};
+  EXPECT_TRUE(InputsReady(job, layer));
+  const v1::CompressTask task = DescribeTask(job, layer).compress();
+  EXPECT_EQ(std::vector<double>(task.q_bits().begin(), task.q_bits().end()), layer.q_bits);
+  EXPECT_EQ(QBitsOf(job.record.job.spec(), layer, 2), 3);
+}
+
+TEST(JobGraph, AllProbesAreThereWhenEveryProbeTaskIsDone) {
+  JobState job = SampleJob("a", 0, 2.5);
+  for (TaskRecord& task : job.tasks) {
+    if (task.kind != TaskKind::kProbe) continue;
+    EXPECT_FALSE(AllProbes(job).has_value());
+    task.state = TaskState::kDone;
+    task.probes.resize(7);
+    task.probes.front().set_layer(task.index);
+  }
+  ASSERT_TRUE(AllProbes(job).has_value());
+  EXPECT_EQ(AllProbes(job)->size(), 14U);
+  EXPECT_EQ(AllProbes(job)->at(7).layer(), 1);
+}
+
 TEST(JobGraph, ProgressCountsMatricesAndAveragesTheirErrors) {
   JobState job = SampleJob("a", 0);
   job.record.job.set_state(v1::RUNNING);
@@ -130,6 +194,17 @@ TEST_F(Scheduling, CalibrationComesBeforeBiggerLayers) {
   EXPECT_EQ(Pick("w"), "b/embeddings");
   Lease("b", "embeddings");
   EXPECT_EQ(Pick("w"), "a/calibrate-0");
+}
+
+TEST_F(Scheduling, ProbesComeBeforeEmbeddings) {
+  state_.jobs.at("b") = SampleJob("b", 0, 2.5);
+  for (const int layer : {0, 1}) {
+    CommitHessians(layer, 0, &state_.jobs.at("b"));
+    CommitHessians(layer, 1, &state_.jobs.at("b"));
+  }
+  Lease("b", "calibrate-0");
+  Lease("b", "calibrate-1");
+  EXPECT_EQ(Pick("w"), "b/probe-0");
 }
 
 TEST_F(Scheduling, BackoffAndExclusionPassATaskOver) {

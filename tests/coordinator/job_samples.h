@@ -10,18 +10,19 @@
 
 namespace caldera::coordinator {
 
-// A pending job of two layers and two calibration ranges.
-inline JobState SampleJob(const std::string& id, std::int64_t ordinal) {
+// A pending job of two layers and two calibration ranges; with target_bits where they are not 0.
+inline JobState SampleJob(const std::string& id, std::int64_t ordinal, double target_bits = 0) {
   JobState job;
   job.record.id = base::JobId(id);
   job.record.ordinal = ordinal;
   v1::JobSpec spec;
   spec.mutable_calibration()->set_ranges(2);
+  spec.mutable_decomposition()->set_target_bits(target_bits);
   *job.record.job.mutable_spec() = WithDefaults(spec);
   job.record.job.set_name(JobName(job.record.id));
   job.record.job.set_state(v1::PENDING);
   job.record.job.mutable_model()->set_layers(2);
-  job.tasks = MakeTasks(job.record.id, job.record.job.spec(), 2, {1e9, 5e9, 1e6});
+  job.tasks = MakeTasks(job.record.id, job.record.job.spec(), 2, {1e9, 5e9, 1e6, 1e8});
   return job;
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/coordinator/tiny_model.h"
 
 namespace caldera::coordinator {
@@ -52,6 +54,35 @@ TEST(Spec, TheRightFactorFollowsTheLeft) {
   v1::JobSpec spec;
   spec.mutable_decomposition()->set_l_bits(16);
   EXPECT_EQ(WithDefaults(spec).decomposition().r_bits(), 16);
+}
+
+v1::JobSpec SpecWithTarget(double target_bits) {
+  v1::JobSpec spec = GoodSpec();
+  spec.mutable_decomposition()->clear_q_bits();
+  spec.mutable_decomposition()->set_target_bits(target_bits);
+  return WithDefaults(spec);
+}
+
+TEST(Spec, ATargetTakesThePlaceOfQBits) {
+  EXPECT_EQ(SpecWithTarget(2.5).decomposition().q_bits(), 0);
+  EXPECT_TRUE(CheckSpec(SpecWithTarget(2.5)).empty());
+}
+
+TEST(Spec, NamesWhatIsWrongWithATarget) {
+  using testing::ElementsAre;
+  for (const double bad : {1.9, 16.1, -1.0, std::nan("")}) {
+    EXPECT_THAT(FieldsOf(CheckSpec(SpecWithTarget(bad))), ElementsAre("decomposition.target_bits"));
+  }
+  v1::JobSpec both = SpecWithTarget(2.5);
+  both.mutable_decomposition()->set_q_bits(2);
+  EXPECT_THAT(FieldsOf(CheckSpec(both)), ElementsAre("decomposition.q_bits"));
+  v1::JobSpec published = SpecWithTarget(2.5);
+  published.mutable_decomposition()->set_recipe("published");
+  published.mutable_decomposition()->set_codebook("e8p");
+  EXPECT_THAT(FieldsOf(CheckSpec(published)), ElementsAre("decomposition.target_bits"));
+  v1::JobSpec include = SpecWithTarget(2.5);
+  include.mutable_decomposition()->set_target_bits_include("norms");
+  EXPECT_THAT(FieldsOf(CheckSpec(include)), ElementsAre("decomposition.target_bits_include"));
 }
 
 TEST(Spec, NamesEveryFieldThatIsWrong) {

@@ -128,20 +128,22 @@ inline v1::JobSpec WriteTinyJob(const std::string& directory) {
   return spec;
 }
 
-inline model::CompressedMatrixHeader TinyHeader(int projection) {
+inline model::CompressedMatrixHeader TinyHeader(int projection, double q_bits = 2) {
   const model::MatrixShape shape =
       model::ShapeOf(TinyConfig(), static_cast<model::Projection>(projection));
   model::CompressedMatrixHeader header;
   header.rows = shape.rows;
   header.columns = shape.columns;
   header.rank = 4;
+  model::SetQBits(q_bits, &header);
   return header;
 }
 
 // A real encoded matrix; its codes are noise, the coordinator never decodes them.
-inline std::vector<std::byte> MatrixObject(int layer, int projection, unsigned seed) {
+inline std::vector<std::byte> MatrixObject(int layer, int projection, unsigned seed,
+                                           double q_bits = 2) {
   model::CompressedMatrix matrix;
-  matrix.header = TinyHeader(projection);
+  matrix.header = TinyHeader(projection, q_bits);
   const auto columns = static_cast<std::size_t>(matrix.header.columns);
   const auto groups = static_cast<std::size_t>(matrix.header.padded_rows() / 8);
   matrix.q_scale.assign(static_cast<std::size_t>(matrix.header.scale_count()), 0.5F);

@@ -39,6 +39,10 @@ def model(make_model):
     return make_model("llama31", **SHAPE)
 
 
+# Probes are shared out by layers, and a matrix of 128 x 256 takes more than 2.1 bits.
+TARGET = ["--target-bits", 2.9, "--rank", 0]
+
+
 @pytest.fixture(scope="module")
 def published(model, texts, tmp_path_factory):
     """published(spread) -> the folder of the job spread that way; each is run once."""
@@ -75,3 +79,12 @@ def test_another_seed_gives_other_bytes(published, model, texts, tmp_path):
     layer = "model-00002-of-00003.safetensors"
     digests = checkpoints.digests(other)
     assert digests.keys() == reference.keys() and digests[layer] != reference[layer]
+
+
+@pytest.mark.parametrize("workers", [[dict(ranks=2)], [dict(worker_id="a"), dict(worker_id="b", threads=2)]],
+                         ids=["two ranks", "two workers"])
+def test_the_allotment_of_bits_is_identical(workers, model, texts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("target")
+    alone = publish(folder / "one", model, texts["calibration"], flags=TARGET)
+    together = publish(folder / "many", model, texts["calibration"], workers, TARGET)
+    assert checkpoints.digests(together) == checkpoints.digests(alone)

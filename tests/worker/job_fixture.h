@@ -119,7 +119,7 @@ class JobFixture {
     std::vector<absl::Status> statuses(static_cast<std::size_t>(ranks));
     dist::RunRanks(ranks, [&](dist::Communicator& communicator) {
       const int rank = communicator.rank();
-      TaskContext context{lease, communicator, rank == 0 ? &leader : nullptr, {}, {}};
+      TaskContext context{lease, communicator, rank == 0 ? &leader : nullptr, {}, {}, {}};
       statuses[static_cast<std::size_t>(rank)] = task(context);
     });
     return statuses;

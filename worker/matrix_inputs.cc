@@ -1,0 +1,86 @@
+#include "worker/matrix_inputs.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "common/base/status.h"
+#include "worker/hessian_object.h"
+#include "worker/rank_group.h"
+
+namespace caldera::worker {
+namespace {
+
+using HessianRefs = std::vector<const v1::HessianRef*>;
+
+// Rank 0: the sum of the partials over their tokens.
+absl::StatusOr<linalg::MatrixF> ReadMean(ObjectIo& objects, const HessianRefs& refs) {
+  std::vector<decompose::HessianSum> partials;
+  for (const v1::HessianRef* ref : refs) {
+    CALDERA_ASSIGN_OR_RETURN(auto bytes, objects.Read(ref->object()));
+    const std::string name =
+        fmt::format("Hessian {} of layer {} range {}", ref->kind(), ref->layer(), ref->range());
+    CALDERA_ASSIGN_OR_RETURN(auto partial, DecodeHessian(std::move(bytes), name));
+    partials.push_back(std::move(partial));
+  }
+  return decompose::MeanHessian(partials);
+}
+
+// `mean` of rank 0 on every rank.
+absl::Status Share(TaskContext& context, absl::StatusOr<linalg::MatrixF>& mean) {
+  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(mean.status(), context.ranks));
+  std::int64_t size = mean->rows();
+  context.ranks.Broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
+  if (context.leader == nullptr) *mean = linalg::MatrixF(size, size);
+  const auto count = static_cast<std::size_t>(size * size);
+  context.ranks.Broadcast(std::as_writable_bytes(std::span(mean->data(), count)), 0);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<Unit> UnitsOf(const model::ModelConfig& config, int layer, model::HessianKind kind) {
+  std::vector<Unit> units;
+  for (int p = 0; p < model::kProjectionCount; ++p) {
+    const auto projection = static_cast<model::Projection>(p);
+    if (model::HessianOf(projection) != kind) continue;
+    units.push_back({layer, projection, model::ShapeOf(config, projection)});
+  }
+  return units;
+}
+
+absl::StatusOr<decompose::PreparedHessian> LoadHessian(
+    TaskContext& context, const google::protobuf::RepeatedPtrField<v1::HessianRef>& refs, int layer,
+    model::HessianKind kind) {
+  const std::string name = model::HessianKindName(kind);
+  HessianRefs wanted;
+  for (const v1::HessianRef& ref : refs) {
+    if (ref.layer() == layer && ref.kind() == name) wanted.push_back(&ref);
+  }
+  std::sort(wanted.begin(), wanted.end(),
+            [](const auto* a, const auto* b) { return a->range() < b->range(); });
+  absl::StatusOr<linalg::MatrixF> mean = linalg::MatrixF();
+  if (context.leader != nullptr) mean = ReadMean(context.leader->objects, wanted);
+  CALDERA_RETURN_IF_ERROR(Share(context, mean));
+  const std::uint64_t seed =
+      SeedFor(context.lease.spec().decomposition().seed(), fmt::format("layer {} {}", layer, name));
+  return decompose::PrepareHessian(*std::move(mean), seed);
+}
+
+absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit,
+                                                      double q_bits) {
+  const v1::Decomposition& spec = context.lease.spec().decomposition();
+  decompose::DecomposeOptions options;
+  CALDERA_ASSIGN_OR_RETURN(options.recipe, model::ParseRecipe(spec.recipe()));
+  CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(spec.codebook()));
+  options.q_bits = q_bits != 0 ? q_bits : spec.q_bits();
+  options.rank = spec.rank();
+  options.l_bits = base::Bits(spec.l_bits());
+  options.r_bits = base::Bits(spec.r_bits());
+  options.iterations = spec.iterations();
+  options.output_seed = SeedFor(spec.seed(), unit.weight());
+  options.stop = StopFunction(context);
+  return options;
+}
+
+}  // namespace caldera::worker
