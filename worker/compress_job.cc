@@ -9,6 +9,7 @@
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
 #include "numerics/decompose/decompose.h"
+#include "numerics/dist/shared_matrix.h"
 #include "worker/hessian_object.h"
 #include "worker/rank_group.h"
 
@@ -27,8 +28,8 @@ struct Unit {
   std::string weight() const { return model::WeightName(layer, projection); }
 };
 
-// Load: the mean Hessian of one kind on every rank. Rank 0 reads the partials in range order.
-absl::StatusOr<linalg::MatrixF> LoadHessian(TaskContext& context, const std::string& kind) {
+// Load: the mean Hessian of one kind for every rank. Rank 0 reads the partials in range order.
+absl::StatusOr<dist::SharedMatrix> LoadHessian(TaskContext& context, const std::string& kind) {
   absl::StatusOr<linalg::MatrixF> mean = linalg::MatrixF();
   if (context.leader != nullptr) {
     mean = [&]() -> absl::StatusOr<linalg::MatrixF> {
@@ -49,12 +50,7 @@ absl::StatusOr<linalg::MatrixF> LoadHessian(TaskContext& context, const std::str
     }();
   }
   CALDERA_RETURN_IF_ERROR(AgreeOnStatus(mean.status(), context.ranks));
-  std::int64_t size = mean->rows();
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
-  if (context.leader == nullptr) mean = linalg::MatrixF(size, size);
-  const auto count = static_cast<std::size_t>(size * size);
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(mean->data(), count)), 0);
-  return mean;
+  return dist::SharedMatrix::FromRoot(*mean, context.ranks);
 }
 
 // Load: this rank's rows. Rank 0 reads a piece at a time; everyone keeps what is theirs.
@@ -203,7 +199,7 @@ absl::Status RunCompress(TaskContext& context) {
     CALDERA_ASSIGN_OR_RETURN(auto hessian, LoadHessian(context, name));
     const std::uint64_t seed = SeedFor(context.lease.spec().decomposition().seed(),
                                        fmt::format("layer {} {}", task.layer(), name));
-    auto prepared = decompose::PrepareHessian(std::move(hessian), seed);
+    auto prepared = decompose::PrepareHessian(std::move(hessian), seed, context.ranks);
     if (!prepared.ok()) {
       return base::WithContext(prepared.status(), "Hessian of " + units.front().weight());
     }
