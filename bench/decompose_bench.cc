@@ -1,25 +1,16 @@
 // One whole Decompose of the synthetic layer of tests/numerics/decompose/cases.h, with the error it
 // reaches. Arguments: m, n, bits of Q, rank, bits of L and R, threads. FLOPS counts what Decompose
-// executed per second of CPU time; `cpu_seconds` is the CPU time of the process for one
-// decomposition.
-#include <benchmark/benchmark.h>
-
-#include <ctime>
-#include <utility>
-
+// executed; `floor_ratio` is its wall time over the time that sgemm would take for as many flops,
+// `cpu_floor_ratio` the same of CPU times.
+#include "bench/against_sgemm.h"
 #include "common/base/status.h"
 #include "numerics/decompose/decompose.h"
-#include "numerics/kernels/parallel.h"
 #include "tests/numerics/decompose/cases.h"
 
 namespace caldera::decompose {
 namespace {
 
 constexpr std::int64_t kSignalRank = 32;
-
-double ProcessSeconds() {
-  return static_cast<double>(std::clock()) / static_cast<double>(CLOCKS_PER_SEC);
-}
 
 void BM_Decompose(benchmark::State& state) {
   const std::int64_t m = state.range(0);
@@ -28,25 +19,23 @@ void BM_Decompose(benchmark::State& state) {
   if (!prepared.ok()) return state.SkipWithError(base::MessageOf(prepared.status()).c_str());
   const DecomposeOptions options =
       OptionsOf(static_cast<int>(state.range(2)), state.range(3), static_cast<int>(state.range(4)));
-  kernels::SetThreads(static_cast<int>(state.range(5)));
   dist::SerialCommunicator serial;
-  double seconds = 0;
-  for (auto _ : state) {
-    const double start = ProcessSeconds();
+  bench::RunAgainstSgemm(state, static_cast<int>(state.range(5)), [&] {
     const auto result =
         Decompose(weight.view(), dist::RowPartition(m, RowBlock(m), 1), *prepared, options, serial);
-    if (!result.ok()) return state.SkipWithError(base::MessageOf(result.status()).c_str());
-    seconds += ProcessSeconds() - start;
+    if (!result.ok()) {
+      state.SkipWithError(base::MessageOf(result.status()).c_str());
+      return 0.0;
+    }
     state.counters["relative_error"] = result->relative_error;
-    state.counters["FLOPS"] = result->local_flops;
-  }
-  const double each = seconds / static_cast<double>(state.iterations());
-  state.counters["cpu_seconds"] = each;
-  state.counters["FLOPS"] = state.counters["FLOPS"] / each;
+    return result->local_flops;
+  });
+  state.counters["floor_ratio"] = 1 / state.counters["sgemm_ratio"];
+  state.counters["cpu_floor_ratio"] = 1 / state.counters["cpu_ratio"];
 }
 BENCHMARK(BM_Decompose)
     ->Unit(benchmark::kMillisecond)
-    ->UseRealTime()
+    ->UseManualTime()
     ->Args({1024, 1024, 2, 0, 4, 1})
     ->Args({1024, 1024, 2, 64, 4, 1})
     ->Args({1024, 1024, 2, 256, 4, 1})
@@ -55,9 +44,9 @@ BENCHMARK(BM_Decompose)
     ->Args({1024, 1024, 2, 256, 16, 1})
     ->Args({1024, 1024, 2, 64, 8, 1})
     ->Args({1024, 1024, 4, 0, 4, 1})
-    ->Args({1024, 1024, 2, 64, 4, 2});
+    ->Args({1024, 1024, 2, 64, 4, 2})
+    ->Args({4096, 4096, 2, 256, 4, 1})
+    ->Args({4096, 4096, 2, 256, 4, 2});
 
 }  // namespace
 }  // namespace caldera::decompose
-
-BENCHMARK_MAIN();

@@ -8,6 +8,7 @@
 #include "numerics/kernels/convert.h"
 #include "numerics/kernels/hadamard.h"
 #include "numerics/kernels/reference.h"
+#include "numerics/kernels/rounded_add.h"
 #include "numerics/kernels/transformer.h"
 
 namespace caldera::kernels {
@@ -88,6 +89,19 @@ void Silu(benchmark::State& state, Gate gate) {
 }
 BENCHMARK_CAPTURE(Silu, fast, SiluTimes);
 BENCHMARK_CAPTURE(Silu, reference, reference::SiluTimes);
+
+template <typename T>
+void RoundedAdd(benchmark::State& state) {
+  const std::vector<T> values(kCount, T{.25});
+  std::vector<double> sums(kCount);
+  for (auto _ : state) {
+    AddRounded(values.data(), kCount, 1.5 * 0x1p52, sums.data());
+    benchmark::ClobberMemory();
+  }
+  CountBytes(state, kCount * (sizeof(T) + 2 * sizeof(double)));
+}
+BENCHMARK_TEMPLATE(RoundedAdd, float);
+BENCHMARK_TEMPLATE(RoundedAdd, double);
 
 using InPlace = void (*)(float*, std::size_t);
 

@@ -1,10 +1,10 @@
 #include "worker/matrix_inputs.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "common/base/status.h"
+#include "numerics/dist/shared_matrix.h"
 #include "worker/hessian_object.h"
 #include "worker/rank_group.h"
 
@@ -24,17 +24,6 @@ absl::StatusOr<linalg::MatrixF> ReadMean(ObjectIo& objects, const HessianRefs& r
     partials.push_back(std::move(partial));
   }
   return decompose::MeanHessian(partials);
-}
-
-// `mean` of rank 0 on every rank.
-absl::Status Share(TaskContext& context, absl::StatusOr<linalg::MatrixF>& mean) {
-  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(mean.status(), context.ranks));
-  std::int64_t size = mean->rows();
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(&size, 1)), 0);
-  if (context.leader == nullptr) *mean = linalg::MatrixF(size, size);
-  const auto count = static_cast<std::size_t>(size * size);
-  context.ranks.Broadcast(std::as_writable_bytes(std::span(mean->data(), count)), 0);
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -61,10 +50,11 @@ absl::StatusOr<decompose::PreparedHessian> LoadHessian(
             [](const auto* a, const auto* b) { return a->range() < b->range(); });
   absl::StatusOr<linalg::MatrixF> mean = linalg::MatrixF();
   if (context.leader != nullptr) mean = ReadMean(context.leader->objects, wanted);
-  CALDERA_RETURN_IF_ERROR(Share(context, mean));
+  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(mean.status(), context.ranks));
   const std::uint64_t seed =
       SeedFor(context.lease.spec().decomposition().seed(), fmt::format("layer {} {}", layer, name));
-  return decompose::PrepareHessian(*std::move(mean), seed);
+  return decompose::PrepareHessian(dist::SharedMatrix::FromRoot(*mean, context.ranks), seed,
+                                   context.ranks);
 }
 
 absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit,

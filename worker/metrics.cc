@@ -152,6 +152,11 @@ class MeteredCommunicator final : public dist::Communicator {
     Time("gather", [&] { all = inner_.Gather(bytes, root); });
     return all;
   }
+  std::unique_ptr<dist::SharedBytes> Share(std::size_t size) override {
+    std::unique_ptr<dist::SharedBytes> shared;
+    Time("share", [&] { shared = inner_.Share(size); });
+    return shared;
+  }
 
  private:
   template <typename Body>

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "common/base/status.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/parallel_blas.h"
 
@@ -60,6 +62,25 @@ float UnitOf(double largest) {
   constexpr int kLimit = 100;
   if (largest == 0) return 1;
   return std::ldexp(1.0F, std::clamp(std::ilogb(largest), -kLimit, kLimit));
+}
+
+absl::Status AgreeWithRoot(const absl::Status& own, dist::Communicator& communicator) {
+  std::vector<std::byte> message;  // the code, then the text; nothing for OK
+  if (!own.ok()) {
+    const std::string text = base::MessageOf(own);
+    message.push_back(static_cast<std::byte>(own.code()));
+    const auto bytes = std::as_bytes(std::span(text));
+    message.insert(message.end(), bytes.begin(), bytes.end());
+  }
+  communicator.BroadcastWhenReady(message, 0);
+  double failed = own.ok() ? 0 : 1;
+  communicator.AllReduceMax(std::span(&failed, 1));
+  if (!message.empty()) {
+    const std::string text(reinterpret_cast<const char*>(message.data()) + 1, message.size() - 1);
+    return absl::Status(static_cast<absl::StatusCode>(message.front()), text);
+  }
+  return failed > 0 ? base::FailedPrecondition("another rank could not do its part")
+                    : absl::OkStatus();
 }
 
 linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/dist/row_partition.h"
 #include "numerics/linalg/blas.h"
@@ -36,6 +37,11 @@ linalg::MatrixD Widen(linalg::ConstViewF narrow);
 // A power of two that brings the largest value to [1, 2); 1 for a zero matrix. Scaling by it is
 // exact.
 float UnitOf(double largest);
+
+// How work on shared memory (numerics/dist/shared_bytes.h) went, on every rank: rank 0's error, or
+// else one that says that another rank has one. `own` is OK where there was no work; ranks without
+// work sleep meanwhile.
+absl::Status AgreeWithRoot(const absl::Status& own, dist::Communicator& communicator);
 
 // A - B, element-wise.
 linalg::MatrixF Difference(linalg::ConstViewF a, linalg::ConstViewF b);

@@ -24,6 +24,10 @@ bool IsFactorBits(base::Bits bits) {
   return bits.value() == 4 || bits.value() == 8 || bits.value() == 16;
 }
 
+bool IsSignalRank(std::int64_t signal_rank, std::int64_t rank) {
+  return signal_rank >= 0 && signal_rank < rank && signal_rank % 8 == 0;
+}
+
 absl::Status CheckArguments(linalg::ConstViewF local, const Context& context, std::int64_t inputs,
                             const DecomposeOptions& options) {
   const std::int64_t m = context.partition.rows();
@@ -43,6 +47,10 @@ absl::Status CheckArguments(linalg::ConstViewF local, const Context& context, st
   if (options.rank > 0 && (!IsFactorBits(options.l_bits) || !IsFactorBits(options.r_bits))) {
     return base::InvalidArgument("factor bits are 4, 8 or 16, not {} and {}",
                                  options.l_bits.value(), options.r_bits.value());
+  }
+  if (options.signal_rank && !IsSignalRank(*options.signal_rank, options.rank)) {
+    return base::InvalidArgument("signal rank {}, expected a multiple of 8 below the rank {}",
+                                 *options.signal_rank, options.rank);
   }
   if (!(options.q_bits >= 2 && options.q_bits <= 4)) {
     return base::InvalidArgument("{} bits of Q, expected 2 to 4", options.q_bits);
@@ -163,9 +171,13 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const linalg::MatrixF original = DividedBy(local_rows, unit);
   const Rotation output = MakeRotation(partition.rows(), options.output_seed, Side::kOutput);
   const linalg::MatrixF rotated = Rotated(context, original, state.input, output);
-  const Problem problem{
-      rotated.view(), {state.rotated.view(), state.factor.view()},          family,
-      search,         HeaderOf(partition.rows(), hessian, output, options), options.iterations};
+  const Problem problem{rotated.view(),
+                        {state.rotated.view(), state.factor.view()},
+                        family,
+                        search,
+                        HeaderOf(partition.rows(), hessian, output, options),
+                        options.iterations,
+                        options.signal_rank};
   const auto decoding_with = [&](const lattice::CodebookFamily& codes) {
     return Objective::Decoding{codes, problem.header, state.input, output};
   };

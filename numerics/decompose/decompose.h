@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -37,6 +38,9 @@ struct DecomposeOptions {
   base::Bits r_bits{4};
   int iterations = 0;             // outer iterations; 0 = the recipe's default for these bits
   std::uint64_t output_seed = 0;  // signs of the output transform (one per matrix)
+  // Of the default recipe beside 4-bit factors: the rank of the signal, a multiple of 8 and less
+  // than `rank`. Nothing = the better of two.
+  std::optional<std::int64_t> signal_rank;
   StopRequested stop;
 };
 

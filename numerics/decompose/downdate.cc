@@ -1,5 +1,6 @@
 #include "numerics/decompose/downdate.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/status.h"
@@ -38,15 +39,25 @@ absl::StatusOr<linalg::MatrixF> BasisOf(Context& context, linalg::ConstViewF hes
   return basis;
 }
 
-absl::StatusOr<linalg::MatrixF> FactorOf(linalg::ConstViewF hessian, linalg::ConstViewF basis,
-                                         float delta) {
-  linalg::MatrixF factor(hessian.rows, hessian.columns);
-  linalg::Copy(hessian, factor.view());
-  linalg::SyrkLowerByTiles(basis, factor.view(), linalg::kSubtractFrom);
-  for (std::int64_t i = 0; i < hessian.rows; ++i) factor(i, i) += delta;
-  CALDERA_RETURN_IF_ERROR(linalg::CholeskyLower(factor.view()));
-  linalg::ZeroStrictUpper(factor.view());
-  return factor;
+// Replaces `factor` by that of H - B B^T + delta I, zero above the diagonal. The ranks that share
+// it split the work.
+absl::Status FactorDowndated(Context& context, linalg::ConstViewF hessian, linalg::ConstViewF basis,
+                             float delta, dist::SharedMatrix& factor) {
+  const linalg::ViewF a = factor.writable();
+  factor.ForOwnRows([&](std::int64_t i) { std::copy_n(hessian.row(i), i + 1, a.row(i)); });
+  factor.Publish();
+  linalg::SyrkLowerByTiles(basis, a, linalg::kSubtractFrom, linalg::kDefaultBlock, factor.share());
+  factor.Publish();
+  factor.ForOwnRows([&](std::int64_t i) {
+    a(i, i) += delta;
+    std::fill(a.row(i) + i + 1, a.row(i) + a.columns, 0.0F);
+  });
+  factor.Publish();
+  const auto n = static_cast<double>(hessian.rows);
+  context.flops += (n * n * static_cast<double>(basis.columns) + n * n * n / 3) /
+                   static_cast<double>(factor.share().size);
+  return AgreeWithRoot(linalg::CholeskyLower(a, factor.share(), [&] { factor.Publish(); }),
+                       context.communicator);
 }
 
 }  // namespace
@@ -54,16 +65,15 @@ absl::StatusOr<linalg::MatrixF> FactorOf(linalg::ConstViewF hessian, linalg::Con
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, float delta) {
   constexpr float kLargestRaise = 64;
-  CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF basis, BasisOf(context, hessian, rows));
+  DowndatedHessian downdated;
+  CALDERA_ASSIGN_OR_RETURN(downdated.basis, BasisOf(context, hessian, rows));
+  downdated.factor = dist::SharedMatrix(hessian.rows, hessian.columns, context.communicator);
   absl::Status status;
   for (float raise = 1; raise <= kLargestRaise; raise *= 2) {
-    auto factor = FactorOf(hessian, basis.view(), delta * raise);
-    const auto n = static_cast<double>(hessian.rows);
-    context.flops += n * n * static_cast<double>(rows.rows) + n * n * n / 3;
-    if (factor.ok()) {
-      return DowndatedHessian{std::move(basis), *std::move(factor), delta * raise};
-    }
-    status = factor.status();
+    downdated.delta = delta * raise;
+    status = FactorDowndated(context, hessian, std::as_const(downdated.basis).view(),
+                             downdated.delta, downdated.factor);
+    if (status.ok()) return downdated;
   }
   return base::FailedPrecondition("downdated hessian: {}", base::MessageOf(status));
 }

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "numerics/decompose/context.h"
 #include "numerics/decompose/ldlq.h"
+#include "numerics/dist/shared_matrix.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/matrix.h"
 
@@ -16,16 +17,16 @@ namespace caldera::decompose {
 // H - B B^T + delta I and its factor. B = H R^T C^-T with R H R^T = C C^T spans H times the row
 // space of R, so that B B^T is the part of H that any matrix with those rows can cancel.
 struct DowndatedHessian {
-  linalg::MatrixF basis;   // B, n x r
-  linalg::MatrixF factor;  // n x n lower
+  linalg::MatrixF basis;      // B, n x r
+  dist::SharedMatrix factor;  // n x n lower
   float delta = 0;
 
   SweptHessian Swept(linalg::ConstViewF plain) const { return {plain, basis.view(), delta}; }
 };
 
 // `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2
-// up to x64) until the factor exists; then FAILED_PRECONDITION. 3 n^2 r + n^3 / 3 flops and one
-// gather of n x r.
+// up to x64) until the factor exists; then FAILED_PRECONDITION. 2 n^2 r flops split between the
+// ranks, n^2 r + n^3 / 3 between those that share memory, and one gather of n x r.
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, float delta);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "numerics/decompose/context.h"
 #include "numerics/decompose/hessian_state.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/blas.h"
@@ -43,18 +44,17 @@ float LargestMagnitude(linalg::ConstViewF a) {
   return largest;
 }
 
-absl::Status CheckHessian(const linalg::MatrixF& hessian) {
-  const std::int64_t n = hessian.rows();
-  if (n == 0 || hessian.columns() != n) {
-    return base::InvalidArgument("hessian: {} x {}, expected a square matrix", n,
-                                 hessian.columns());
+absl::Status CheckHessian(linalg::ConstViewF hessian) {
+  const std::int64_t n = hessian.rows;
+  if (n == 0 || hessian.columns != n) {
+    return base::InvalidArgument("hessian: {} x {}, expected a square matrix", n, hessian.columns);
   }
   if (const std::int64_t bad =
           FirstBad(n, [&](auto i, auto j) { return !std::isfinite(hessian(i, j)); });
       bad >= 0) {
     return base::InvalidArgument("hessian: row {}, column {} is not finite", bad / n, bad % n);
   }
-  const float tolerance = 1e-5F * LargestMagnitude(hessian.view());
+  const float tolerance = 1e-5F * LargestMagnitude(hessian);
   if (const std::int64_t bad = FirstBad(
           n, [&](auto i, auto j) { return std::abs(hessian(i, j) - hessian(j, i)) > tolerance; });
       bad >= 0) {
@@ -63,10 +63,10 @@ absl::Status CheckHessian(const linalg::MatrixF& hessian) {
   return absl::OkStatus();
 }
 
-double MeanDiagonal(const linalg::MatrixF& hessian) {
+double MeanDiagonal(linalg::ConstViewF hessian) {
   double sum = 0;
-  for (std::int64_t i = 0; i < hessian.rows(); ++i) sum += static_cast<double>(hessian(i, i));
-  return sum / static_cast<double>(hessian.rows());
+  for (std::int64_t i = 0; i < hessian.rows; ++i) sum += static_cast<double>(hessian(i, i));
+  return sum / static_cast<double>(hessian.rows);
 }
 
 enum class Precision { kSingle, kDouble };
@@ -83,37 +83,61 @@ constexpr std::array<Attempt, 6> kLadder = {{{.01, Precision::kSingle},
                                              {.01, Precision::kDouble},
                                              {.1, Precision::kDouble}}};
 
-absl::Status FactorInPlace(linalg::MatrixF& a, Precision precision) {
-  if (precision == Precision::kSingle) return linalg::CholeskyLower(a.view());
-  linalg::MatrixD wide(a.rows(), a.columns());
-  linalg::Copy(std::as_const(a).view(), wide.view());
+// Not split between ranks: rarely needed.
+absl::Status FactorInDouble(linalg::ViewF a) {
+  linalg::MatrixD wide(a.rows, a.columns);
+  linalg::Copy(linalg::ConstViewF(a), wide.view());
   CALDERA_RETURN_IF_ERROR(linalg::CholeskyLower(wide.view()));
-  linalg::Copy(std::as_const(wide).view(), a.view());
+  linalg::Copy(std::as_const(wide).view(), a);
   return absl::OkStatus();
 }
 
-void AddToDiagonal(linalg::MatrixF& a, double value) {
-  for (std::int64_t i = 0; i < a.rows(); ++i) a(i, i) += static_cast<float>(value);
+void AddToDiagonal(linalg::ViewF a, double value) {
+  for (std::int64_t i = 0; i < a.rows; ++i) a(i, i) += static_cast<float>(value);
 }
 
-// Factors rotated + damping I; on success `state` holds the damped matrix and its factor.
-absl::Status FactorDamped(const Attempt& attempt, PreparedHessian::State& state) {
-  linalg::MatrixF factor = state.rotated;
-  AddToDiagonal(factor, attempt.damping);
-  CALDERA_RETURN_IF_ERROR(FactorInPlace(factor, attempt.precision));
-  linalg::ZeroStrictUpper(factor.view());
-  AddToDiagonal(state.rotated, attempt.damping);
-  state.factor = std::move(factor);
-  state.damping = attempt.damping;
-  return absl::OkStatus();
+// Replaces `factor` by that of rotated + damping I, lower triangle only.
+absl::Status FactorDamped(linalg::ConstViewF rotated, const Attempt& attempt,
+                          dist::SharedMatrix& factor) {
+  const linalg::ViewF a = factor.writable();
+  factor.ForOwnRows([&](std::int64_t i) {
+    std::copy_n(rotated.row(i), rotated.columns, a.row(i));
+    a(i, i) += static_cast<float>(attempt.damping);
+  });
+  factor.Publish();
+  if (attempt.precision == Precision::kSingle) {
+    return linalg::CholeskyLower(a, factor.share(), [&] { factor.Publish(); });
+  }
+  return factor.IsFirst() ? FactorInDouble(a) : absl::OkStatus();
 }
 
-void ScaleBy(linalg::MatrixF& a, double factor) {
-  kernels::ParallelFor(a.rows(), [&](std::int64_t i) {
-    for (std::int64_t j = 0; j < a.columns(); ++j) {
-      a(i, j) = static_cast<float>(static_cast<double>(a(i, j)) * factor);
+// `rotated` from `given`, not damped yet.
+void Rotate(PreparedHessian::State& state) {
+  const linalg::ConstViewF from = state.given.view();
+  const linalg::ViewF to = state.rotated.writable();
+  const double factor = 1 / state.mean_diagonal;
+  state.rotated.ForOwnRows([&](std::int64_t i) {
+    for (std::int64_t j = 0; j < from.columns; ++j) {
+      to(i, j) = static_cast<float>(static_cast<double>(from(i, j)) * factor);
     }
   });
+  state.rotated.Publish();
+  if (state.rotated.IsFirst()) RotateSymmetric(to, state.input);
+  state.rotated.Publish();
+}
+
+// `factor` and `damping` from `rotated`, with the first attempt that succeeds.
+absl::Status FactorByLadder(PreparedHessian::State& state, dist::Communicator& communicator) {
+  absl::Status status;
+  for (const Attempt& attempt : kLadder) {
+    status = AgreeWithRoot(FactorDamped(state.rotated.view(), attempt, state.factor), communicator);
+    state.factor.Publish();
+    state.damping = attempt.damping;
+    if (status.ok()) return status;
+  }
+  return base::FailedPrecondition(
+      "hessian: not positive semidefinite: no Cholesky factor with relative damping up to {}: {}",
+      kLadder.back().damping, base::MessageOf(status));
 }
 
 }  // namespace
@@ -205,26 +229,37 @@ PreparedHessian::~PreparedHessian() = default;
 
 std::int64_t PreparedHessian::size() const { return state_->given.rows(); }
 
-absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed) {
+absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix hessian, std::uint64_t input_seed,
+                                               dist::Communicator& communicator) {
   linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
-  CALDERA_RETURN_IF_ERROR(CheckHessian(hessian));
+  absl::Status own;
+  if (hessian.IsFirst()) own = CheckHessian(hessian.view());
+  CALDERA_RETURN_IF_ERROR(AgreeWithRoot(own, communicator));
+  const std::int64_t n = hessian.rows();
   auto state = std::make_unique<PreparedHessian::State>();
-  const double mean = MeanDiagonal(hessian);
+  const double mean = MeanDiagonal(hessian.view());
   if (mean < 0) return base::FailedPrecondition("hessian: negative mean diagonal {}", mean);
   state->mean_diagonal = mean > 0 ? mean : 1;
-  state->input = MakeRotation(hessian.rows(), input_seed, Side::kInput);
-  state->rotated = hessian;
+  state->input = MakeRotation(n, input_seed, Side::kInput);
   state->given = std::move(hessian);
-  ScaleBy(state->rotated, 1 / state->mean_diagonal);
-  RotateSymmetric(state->rotated.view(), state->input);
-  absl::Status status;
-  for (const Attempt& attempt : kLadder) {
-    status = FactorDamped(attempt, *state);
-    if (status.ok()) return PreparedHessian(std::move(state));
-  }
-  return base::FailedPrecondition(
-      "hessian: not positive semidefinite: no Cholesky factor with relative damping up to {}: {}",
-      kLadder.back().damping, base::MessageOf(status));
+  state->rotated = dist::SharedMatrix(n, n, communicator);
+  state->factor = dist::SharedMatrix(n, n, communicator);
+  Rotate(*state);
+  CALDERA_RETURN_IF_ERROR(FactorByLadder(*state, communicator));
+  const linalg::ViewF factor = state->factor.writable();
+  state->factor.ForOwnRows(
+      [&](std::int64_t i) { std::fill(factor.row(i) + i + 1, factor.row(i) + n, 0.0F); });
+  if (state->rotated.IsFirst()) AddToDiagonal(state->rotated.writable(), state->damping);
+  state->rotated.Publish();
+  state->factor.Publish();
+  return PreparedHessian(std::move(state));
+}
+
+absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed) {
+  dist::SerialCommunicator serial;
+  dist::SharedMatrix given = dist::SharedMatrix::FromRoot(hessian, serial);
+  hessian = linalg::MatrixF();  // its memory is wanted
+  return PrepareHessian(std::move(given), input_seed, serial);
 }
 
 }  // namespace caldera::decompose

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "numerics/dist/communicator.h"
+#include "numerics/dist/shared_matrix.h"
 #include "numerics/linalg/matrix.h"
 
 namespace caldera::decompose {
@@ -49,7 +51,8 @@ class HessianAccumulator {
 absl::StatusOr<linalg::MatrixF> MeanHessian(std::span<const HessianSum> partials);
 
 // H as Decompose wants it: rotated by the input transform, scaled, damped, factored. Shared by all
-// matrices with this input (q/k/v, gate/up). Memory: 2 n^2 floats and H as given.
+// matrices with this input (q/k/v, gate/up). Memory: 2 n^2 floats and H as given, once for the
+// ranks of a host that can share. With several ranks it must be destroyed on all of them.
 class PreparedHessian {
  public:
   PreparedHessian(PreparedHessian&&) noexcept;
@@ -61,15 +64,20 @@ class PreparedHessian {
   const State& state() const { return *state_; }
 
  private:
-  friend absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF, std::uint64_t);
+  friend absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix, std::uint64_t,
+                                                        dist::Communicator&);
   explicit PreparedHessian(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
-// `hessian` n x n symmetric, as given (dead channels, singular and unnormalised are fine);
-// `input_seed` draws the signs of the input transform. INVALID_ARGUMENT for NaN, infinity or
-// asymmetry; FAILED_PRECONDITION when the damping ladder ends without a positive definite matrix.
-// n^3/3 flops.
+// `hessian` n x n symmetric, as given (dead channels, singular and unnormalised are fine) and
+// published; `input_seed` draws the signs of the input transform. INVALID_ARGUMENT for NaN,
+// infinity or asymmetry; FAILED_PRECONDITION when the damping ladder ends without a positive
+// definite matrix. Collective; errors are the same on every rank. n^3/3 flops, split between the
+// ranks that share memory.
+absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix hessian, std::uint64_t input_seed,
+                                               dist::Communicator& communicator);
+// The same without other ranks.
 absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed);
 
 }  // namespace caldera::decompose

@@ -4,14 +4,14 @@
 
 #include "numerics/decompose/hessian.h"
 #include "numerics/decompose/incoherence.h"
-#include "numerics/linalg/matrix.h"
+#include "numerics/dist/shared_matrix.h"
 
 namespace caldera::decompose {
 
 struct PreparedHessian::State {
-  linalg::MatrixF given;    // n x n, as the caller gave it: the reported error is measured in it
-  linalg::MatrixF rotated;  // n x n, rotated, divided by its mean diagonal, damped
-  linalg::MatrixF factor;   // n x n lower triangular C with C C^T = rotated, zero above
+  dist::SharedMatrix given;    // n x n, as the caller gave it: the reported error is measured in it
+  dist::SharedMatrix rotated;  // n x n, rotated, divided by its mean diagonal, damped
+  dist::SharedMatrix factor;   // n x n lower triangular C with C C^T = rotated, zero above
   Rotation input;
   double mean_diagonal = 0;  // of `given`; 1 where that is 0
   double damping = 0;        // added to the diagonal of the scaled matrix

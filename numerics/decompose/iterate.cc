@@ -107,8 +107,9 @@ double Objective::WeightedSquare(linalg::ConstViewF rows) {
 }
 
 absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const Decoding& decoding) {
-  CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF decoded, DecodeLocalRows(context_, iterate, decoding));
-  const double error = WeightedSquare(Difference(original_, decoded.view()).view());
+  CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF rows, DecodeLocalRows(context_, iterate, decoding));
+  rows = Difference(original_, std::as_const(rows).view());  // what was decoded is freed
+  const double error = WeightedSquare(std::as_const(rows).view());
   if (reference_ > 0) return std::sqrt(error / reference_);
   if (error == 0) return 0.0;
   return base::InvalidArgument(

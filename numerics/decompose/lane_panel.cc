@@ -8,6 +8,31 @@ namespace {
 
 constexpr std::int64_t kComponents = lattice::kCodeDimension;
 
+// `width` columns of one row from `first` on, and the lane of the row.
+struct Strip {
+  std::int64_t row;
+  std::int64_t lane;
+  std::int64_t first;
+  std::int64_t width;
+};
+
+// All strips of rows (filled up to whole lanes) x columns: narrow ones, neighbouring lanes one
+// after another, so that the transposition finishes the cache lines of both sides while they are
+// near.
+template <typename Body>
+void ForEachStrip(std::int64_t rows, std::int64_t columns, const Body& body) {
+  constexpr std::int64_t kWidth = 32;
+  const std::int64_t vectors = VectorsOf(rows);
+  for (std::int64_t first = 0; first < columns; first += kWidth) {
+    const std::int64_t width = std::min(kWidth, columns - first);
+    for (std::int64_t i = 0; i < kComponents; ++i) {
+      for (std::int64_t v = 0; v < vectors; ++v) {
+        body(Strip{v * kComponents + i, i * vectors + v, first, width});
+      }
+    }
+  }
+}
+
 std::int64_t LaneOf(std::int64_t row, std::int64_t vectors) {
   return row % kComponents * vectors + row / kComponents;
 }
@@ -31,21 +56,24 @@ GroupScales ScalesOfGroups(linalg::ConstViewF target, const lattice::Codebook& c
 }
 
 void PackLanes(linalg::ConstViewF rows, linalg::ViewF lanes) {
-  const std::int64_t vectors = VectorsOf(rows.rows);
-  for (std::int64_t row = 0; row < LanesOf(rows.rows); ++row) {
-    float* to = lanes.data + LaneOf(row, vectors);
-    for (std::int64_t j = 0; j < rows.columns; ++j, to += lanes.stride) {
-      *to = row < rows.rows ? rows.row(row)[j] : 0.0F;
+  ForEachStrip(rows.rows, rows.columns, [&](const Strip& strip) {
+    float* to = lanes.data + strip.first * lanes.stride + strip.lane;
+    if (strip.row < rows.rows) {
+      const float* const from = rows.row(strip.row) + strip.first;
+      for (std::int64_t j = 0; j < strip.width; ++j, to += lanes.stride) *to = from[j];
+    } else {
+      for (std::int64_t j = 0; j < strip.width; ++j, to += lanes.stride) *to = 0;
     }
-  }
+  });
 }
 
 void UnpackLanes(linalg::ConstViewF lanes, linalg::ViewF rows) {
-  const std::int64_t vectors = VectorsOf(rows.rows);
-  for (std::int64_t row = 0; row < rows.rows; ++row) {
-    const float* from = lanes.data + LaneOf(row, vectors);
-    for (std::int64_t j = 0; j < rows.columns; ++j, from += lanes.stride) rows.row(row)[j] = *from;
-  }
+  ForEachStrip(rows.rows, rows.columns, [&](const Strip& strip) {
+    if (strip.row >= rows.rows) return;
+    const float* from = lanes.data + strip.first * lanes.stride + strip.lane;
+    float* const to = rows.row(strip.row) + strip.first;
+    for (std::int64_t j = 0; j < strip.width; ++j, from += lanes.stride) to[j] = *from;
+  });
 }
 
 LaneCoder::LaneCoder(const RowGrid& grid) : grid_(grid) {

@@ -84,8 +84,9 @@ class Recipe {
     return FreshIteration(*best);
   }
 
-  // Signal ranks worth a try: a quarter and a half, whole code blocks.
+  // Signal ranks worth a try: a quarter and a half, whole code blocks, unless one is asked for.
   std::vector<std::int64_t> SignalRanks() const {
+    if (problem_.signal_rank) return {*problem_.signal_rank};
     const std::int64_t quarter = problem_.header.rank / 4 / 8 * 8;
     const std::int64_t half = problem_.header.rank / 2 / 8 * 8;
     if (quarter == half) return {half};
@@ -113,13 +114,14 @@ class Recipe {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
     CALDERA_ASSIGN_OR_RETURN(
         Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, SweepsOf(1)));
-    const linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
+    linalg::MatrixF rest = Difference(target, std::as_const(q.decoded).view());
     CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
-                             FitLowRank(context_, residual.view(), problem_.metric,
+                             FitLowRank(context_, std::as_const(rest).view(), problem_.metric,
                                         FitOptionsOf(candidate.correction_rank)));
-    linalg::MatrixF rest = candidate.target;
+    linalg::Copy(target, rest.view());
     Subtract(correction, rest);
     RunSweep(rest.view(), Plain(), q);
+    rest = linalg::MatrixF();  // its memory is wanted
     std::vector<const LowRank*> parts = {&correction};
     if (candidate.signal.rank() > 0) parts.insert(parts.begin(), &candidate.signal);
     CALDERA_ASSIGN_OR_RETURN(candidate.error, Offer(q, parts));

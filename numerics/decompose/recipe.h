@@ -4,6 +4,7 @@
 #define CALDERA_NUMERICS_DECOMPOSE_RECIPE_H_
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -28,7 +29,8 @@ struct Problem {
   const lattice::CodebookFamily& search;
   // Where columns differ its counts of them say only how many bits they have together.
   model::CompressedMatrixHeader header;
-  int iterations = 0;  // 0 = the recipe's own
+  int iterations = 0;                       // 0 = the recipe's own
+  std::optional<std::int64_t> signal_rank;  // nothing = the recipe's own
 };
 
 // Keeps the best iterate by the reported error.

@@ -10,8 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
+
+#include "numerics/dist/shared_bytes.h"
 
 namespace caldera::dist {
 
@@ -41,6 +44,9 @@ class Communicator {
   virtual std::vector<std::byte> AllGather(std::span<const std::byte> bytes) = 0;
   // The same, but only `root` gets the result (others an empty vector).
   virtual std::vector<std::byte> Gather(std::span<const std::byte> bytes, int root) = 0;
+
+  // `size` bytes (the same on every rank) that the ranks of one host hold once where they can.
+  virtual std::unique_ptr<SharedBytes> Share(std::size_t size) = 0;
 };
 
 // The one rank of a program without MPI.
@@ -58,6 +64,9 @@ class SerialCommunicator final : public Communicator {
   }
   std::vector<std::byte> Gather(std::span<const std::byte> bytes, int) override {
     return {bytes.begin(), bytes.end()};
+  }
+  std::unique_ptr<SharedBytes> Share(std::size_t size) override {
+    return std::make_unique<PrivateBytes>(size);
   }
 };
 

@@ -1,11 +1,13 @@
 #include "numerics/dist/mpi_communicator.h"
 
 #include <mpi.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -18,6 +20,10 @@ namespace {
 // MPI counts are ints: what is larger travels in pieces of 1 GiB.
 constexpr std::size_t kPieceBytes = std::size_t{1} << 30;
 constexpr int kGatherTag = 1;
+// Open MPI 4.1 aligns windows to 8 bytes.
+constexpr std::uintptr_t kAlignment = 64;
+// Room asked for before memory is shared, in sizes of it.
+constexpr double kSharedSpare = 1.05;
 
 // Calls send(pointer, count) for consecutive pieces of `values`.
 template <typename T, typename Send>
@@ -38,12 +44,61 @@ void WaitAsleep(MPI_Request& request) {
   PollAsleep(done, [](std::chrono::milliseconds pause) { std::this_thread::sleep_for(pause); });
 }
 
+// Pages of the first rank of a host that its other ranks map as well.
+class WindowBytes final : public SharedBytes {
+ public:
+  WindowBytes(MPI_Comm host, std::size_t size) : host_(host), size_(size) {
+    MPI_Comm_rank(host, &place_);
+    MPI_Comm_size(host, &sharers_);
+    const auto own = place_ == 0 ? static_cast<MPI_Aint>(size + kAlignment) : 0;
+    void* base = nullptr;
+    MPI_Win_allocate_shared(own, 1, MPI_INFO_NULL, host, &base, &window_);
+    MPI_Aint length = 0;
+    int unit = 0;
+    MPI_Win_shared_query(window_, 0, &length, &unit, &base);
+    // The same distance in every process: mappings begin at whole pages.
+    first_ = static_cast<std::byte*>(base) +
+             (kAlignment - reinterpret_cast<std::uintptr_t>(base) % kAlignment) % kAlignment;
+    MPI_Win_lock_all(MPI_MODE_NOCHECK, window_);
+    // Pages take room when they are touched. Now, while there is some: an access without is fatal.
+    if (place_ == 0) std::memset(first_, 0, size);
+    WindowBytes::Publish();
+  }
+  ~WindowBytes() override {
+    MPI_Win_unlock_all(window_);
+    MPI_Win_free(&window_);
+  }
+  WindowBytes(const WindowBytes&) = delete;
+  WindowBytes& operator=(const WindowBytes&) = delete;
+
+  std::span<std::byte> bytes() override { return {first_, size_}; }
+  int sharers() const override { return sharers_; }
+  int place() const override { return place_; }
+  void Publish() override {
+    MPI_Win_sync(window_);
+    MPI_Barrier(host_);
+    MPI_Win_sync(window_);
+  }
+
+ private:
+  const MPI_Comm host_;
+  const std::size_t size_;
+  int sharers_ = 1;
+  int place_ = 0;
+  std::byte* first_ = nullptr;
+  MPI_Win window_ = MPI_WIN_NULL;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator() {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host_);
   }
+  ~MpiCommunicator() override { MPI_Comm_free(&host_); }
+  MpiCommunicator(const MpiCommunicator&) = delete;
+  MpiCommunicator& operator=(const MpiCommunicator&) = delete;
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -91,7 +146,31 @@ class MpiCommunicator final : public Communicator {
     return all;
   }
 
+  std::unique_ptr<SharedBytes> Share(std::size_t size) override {
+    int ranks_on_host = 0;
+    MPI_Comm_size(host_, &ranks_on_host);
+    if (size == 0 || ranks_on_host == 1 || !HostHasRoomFor(size)) {
+      return std::make_unique<PrivateBytes>(size);
+    }
+    return std::make_unique<WindowBytes>(host_, size);
+  }
+
  private:
+  // Containers often have little memory to share, and MPI_Win_allocate_shared of Open MPI 4.1,
+  // which takes it from /dev/shm, hangs where there is not enough. What the first rank of the host
+  // finds holds for all of them.
+  bool HostHasRoomFor(std::size_t size) {
+    struct statvfs shared = {};
+    int room = 0;
+    if (statvfs("/dev/shm", &shared) == 0) {
+      const double left =
+          static_cast<double>(shared.f_bavail) * static_cast<double>(shared.f_frsize);
+      room = left > kSharedSpare * static_cast<double>(size) ? 1 : 0;
+    }
+    MPI_Bcast(&room, 1, MPI_INT, 0, host_);
+    return room != 0;
+  }
+
   // Where each rank's bytes begin in the concatenation, and at the end their total.
   std::vector<std::size_t> Starts(std::uint64_t mine) const {
     std::vector<std::uint64_t> lengths(static_cast<std::size_t>(size_));
@@ -121,6 +200,7 @@ class MpiCommunicator final : public Communicator {
 
   int rank_ = 0;
   int size_ = 1;
+  MPI_Comm host_ = MPI_COMM_NULL;  // the ranks that run on this host
 };
 
 }  // namespace
@@ -142,7 +222,10 @@ absl::StatusOr<std::unique_ptr<MpiSession>> MpiSession::Start(int* argc, char***
 
 MpiSession::MpiSession(std::unique_ptr<Communicator> world) : world_(std::move(world)) {}
 
-MpiSession::~MpiSession() { MPI_Finalize(); }
+MpiSession::~MpiSession() {
+  world_.reset();  // frees what it has of MPI
+  MPI_Finalize();
+}
 
 void MpiSession::Abort(int exit_code) {
   MPI_Abort(MPI_COMM_WORLD, exit_code);

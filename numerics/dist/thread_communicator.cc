@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace caldera::dist {
 namespace {
@@ -32,6 +34,22 @@ struct Meeting {
   std::int64_t round = 0;  // guarded by mutex
   // Entry r is written by rank r before a Wait and read by the others after it.
   std::vector<std::span<const std::byte>> shown;
+};
+
+// Bytes that all ranks of one run hold together.
+class MeetingBytes final : public SharedBytes {
+ public:
+  MeetingBytes(Meeting& meeting, int rank, std::shared_ptr<std::vector<std::byte>> bytes)
+      : meeting_(meeting), rank_(rank), bytes_(std::move(bytes)) {}
+  std::span<std::byte> bytes() override { return *bytes_; }
+  int sharers() const override { return meeting_.size; }
+  int place() const override { return rank_; }
+  void Publish() override { meeting_.Wait(); }
+
+ private:
+  Meeting& meeting_;
+  const int rank_;
+  std::shared_ptr<std::vector<std::byte>> bytes_;
 };
 
 class ThreadCommunicator final : public Communicator {
@@ -76,6 +94,15 @@ class ThreadCommunicator final : public Communicator {
     if (rank_ == root) all = Concatenated();
     meeting_.Wait();
     return all;
+  }
+
+  std::unique_ptr<SharedBytes> Share(std::size_t size) override {
+    std::shared_ptr<std::vector<std::byte>> bytes;
+    if (rank_ == 0) bytes = std::make_shared<std::vector<std::byte>>(size);
+    Show(std::as_bytes(std::span(&bytes, 1)));
+    if (rank_ != 0) bytes = *reinterpret_cast<const decltype(bytes)*>(Shown(0).data());
+    meeting_.Wait();
+    return std::make_unique<MeetingBytes>(meeting_, rank_, std::move(bytes));
   }
 
  private:

@@ -52,23 +52,42 @@ absl::Status FactorDiagonalBlock(MatrixView<T> block, std::int64_t first, std::i
   return absl::OkStatus();
 }
 
+// Copies the lower triangle.
 template <typename T>
-absl::Status CholeskyOf(MatrixView<T> a) {
+void CopyLower(MatrixView<const T> from, MatrixView<T> to) {
+  for (std::int64_t i = 0; i < from.rows; ++i) std::copy_n(from.row(i), i + 1, to.row(i));
+}
+
+// Every process factors a copy of its own of the diagonal block, so that all know the outcome; the
+// first one stores it when all have read the block, which is when they meet. All meet before they
+// return, whatever the outcome: the next one to write must not overtake one that still reads.
+template <typename T>
+absl::Status CholeskyOf(MatrixView<T> a, const Share& share, const std::function<void()>& meet) {
   assert(a.rows == a.columns);
   const std::int64_t n = a.rows;
+  Matrix<T> own(std::min(kPanel, n), std::min(kPanel, n));
   for (std::int64_t k = 0; k < n; k += kPanel) {
     const std::int64_t width = std::min(kPanel, n - k);
     const std::int64_t rest = n - k - width;
-    const MatrixView<T> diagonal = a.Block(k, k, width, width);
-    CALDERA_RETURN_IF_ERROR(FactorDiagonalBlock(diagonal, k, n));
-    if (rest == 0) break;
+    const MatrixView<T> stored = a.Block(k, k, width, width);
+    const MatrixView<T> diagonal = own.view().Block(0, 0, width, width);
+    CopyLower<T>(stored, diagonal);
+    if (const absl::Status status = FactorDiagonalBlock(diagonal, k, n); !status.ok()) {
+      meet();
+      return status;
+    }
     const MatrixView<T> panel = a.Block(k + width, k, rest, width);
-    SolveRightByRows(Operand<T>(diagonal, Op::kTranspose), panel);
+    SolveRightByRows(Operand<T>(diagonal, Op::kTranspose), panel, kDefaultBlock, share);
+    meet();
+    if (share.place == 0) CopyLower<T>(diagonal, stored);
     SyrkLowerByTiles(Operand<T>(panel), a.Block(k + width, k + width, rest, rest), kSubtractFrom,
-                     kUpdateTile);
+                     kUpdateTile, share);
+    meet();
   }
   return absl::OkStatus();
 }
+
+void Alone() {}
 
 template <typename T>
 void ZeroUpperOf(MatrixView<T> a) {
@@ -105,8 +124,11 @@ absl::Status FactorWithRidge(ViewD s, double ridge) {
 
 }  // namespace
 
-absl::Status CholeskyLower(ViewF a) { return CholeskyOf(a); }
-absl::Status CholeskyLower(ViewD a) { return CholeskyOf(a); }
+absl::Status CholeskyLower(ViewF a) { return CholeskyOf(a, {}, Alone); }
+absl::Status CholeskyLower(ViewD a) { return CholeskyOf(a, {}, Alone); }
+absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet) {
+  return CholeskyOf(a, share, meet);
+}
 
 void ZeroStrictUpper(ViewF a) { ZeroUpperOf(a); }
 void ZeroStrictUpper(ViewD a) { ZeroUpperOf(a); }

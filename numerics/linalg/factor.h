@@ -8,6 +8,7 @@
 #define CALDERA_NUMERICS_LINALG_FACTOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/matrix.h"
+#include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::linalg {
 
@@ -23,6 +25,12 @@ namespace caldera::linalg {
 // overwritten.
 absl::Status CholeskyLower(ViewF a);
 absl::Status CholeskyLower(ViewD a);
+
+// The same by processes that share the memory of `a`, each its blocks: all call it, `meet` returns
+// when all have called that, and what they wrote before is seen by all after. Same bits and same
+// status for any number of them. Two meetings for each 128 columns; all must have met before and
+// have met when it returns.
+absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet);
 
 // Sets the strict upper triangle to zero: a factor that Gemm may read as a full matrix.
 void ZeroStrictUpper(ViewF a);

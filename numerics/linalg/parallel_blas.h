@@ -19,6 +19,16 @@ namespace caldera::linalg {
 // Rows or columns per block where the caller names none.
 inline constexpr std::int64_t kDefaultBlock = 256;
 
+// What falls to one of `size` processes that work on the same memory: blocks place, place + size
+// ... of a loop. The default is all of it.
+struct Share {
+  std::int64_t place = 0;
+  std::int64_t size = 1;
+
+  std::int64_t CountOf(std::int64_t blocks) const { return (blocks - place + size - 1) / size; }
+  std::int64_t Block(std::int64_t i) const { return place + i * size; }
+};
+
 // C (m x n) <- alpha A (m x k) B (k x n) + beta C, over blocks of rows of C.
 void GemmByRows(OperandF a, OperandF b, ViewF c, Scale scale = {},
                 std::int64_t block = kDefaultBlock);
@@ -34,13 +44,17 @@ void GemmByColumns(OperandD a, OperandD b, ViewD c, Scale scale = {},
 
 // Lower triangle of C (n x n) <- alpha A A^T + beta C, over block x block tiles; a tile on the
 // diagonal leaves its strict upper triangle alone. Transposed(X) gives X^T X.
-void SyrkLowerByTiles(OperandF a, ViewF c, Scale scale = {}, std::int64_t block = kDefaultBlock);
-void SyrkLowerByTiles(OperandD a, ViewD c, Scale scale = {}, std::int64_t block = kDefaultBlock);
+void SyrkLowerByTiles(OperandF a, ViewF c, Scale scale = {}, std::int64_t block = kDefaultBlock,
+                      Share share = {});
+void SyrkLowerByTiles(OperandD a, ViewD c, Scale scale = {}, std::int64_t block = kDefaultBlock,
+                      Share share = {});
 
 // X T = B in place of B (m x n) for a triangular T = op(lower view), over blocks of rows
 // (independent).
-void SolveRightByRows(OperandF triangle, ViewF b, std::int64_t block = kDefaultBlock);
-void SolveRightByRows(OperandD triangle, ViewD b, std::int64_t block = kDefaultBlock);
+void SolveRightByRows(OperandF triangle, ViewF b, std::int64_t block = kDefaultBlock,
+                      Share share = {});
+void SolveRightByRows(OperandD triangle, ViewD b, std::int64_t block = kDefaultBlock,
+                      Share share = {});
 
 // T X = B in place of B (m x n), over blocks of columns (independent).
 void SolveLeftByColumns(OperandF triangle, ViewF b, std::int64_t block = kDefaultBlock);

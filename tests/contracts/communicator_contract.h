@@ -86,12 +86,37 @@ inline void CheckGathers(dist::Communicator& communicator) {
   }
 }
 
+// Each sharer writes its places, all read the whole.
+inline void CheckSharing(dist::Communicator& communicator) {
+  for (const std::size_t count : {0U, 1U, 70000U}) {
+    const auto shared = communicator.Share(count);
+    EXPECT_TRUE(shared->place() == 0 || communicator.rank() != 0);
+    ASSERT_LT(shared->place(), shared->sharers());
+    ASSERT_LE(shared->sharers(), communicator.size());
+    const auto bytes = shared->bytes();
+    ASSERT_EQ(bytes.size(), count);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(std::max_align_t), 0U);
+    EXPECT_EQ(std::vector<std::byte>(bytes.begin(), bytes.end()), std::vector<std::byte>(count));
+    for (int round = 0; round < 2; ++round) {
+      communicator.Barrier();
+      const std::vector<std::byte> expected = BytesOf(round, count);
+      for (auto i = static_cast<std::size_t>(shared->place()); i < count;
+           i += static_cast<std::size_t>(shared->sharers())) {
+        bytes[i] = expected[i];
+      }
+      shared->Publish();
+      EXPECT_EQ(std::vector<std::byte>(bytes.begin(), bytes.end()), expected);
+    }
+  }
+}
+
 inline void CheckCommunicator(dist::Communicator& communicator) {
   CheckRanks(communicator);
   CheckBroadcasts(communicator);
   CheckBroadcastWhenReady(communicator);
   CheckReductions(communicator);
   CheckGathers(communicator);
+  CheckSharing(communicator);
 }
 
 }  // namespace caldera::contracts

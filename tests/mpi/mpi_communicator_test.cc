@@ -31,6 +31,14 @@ TEST(MpiCommunicator, GivesTheBitsOfOneRank) {
   kernels::SetThreads(1);
 }
 
+// All ranks of the test run on one host.
+TEST(MpiCommunicator, RanksOfAHostShareOneCopy) {
+  Communicator& world = session->world();
+  const auto shared = world.Share(1 << 20);
+  EXPECT_EQ(shared->sharers(), world.size());
+  EXPECT_EQ(shared->place(), world.rank());
+}
+
 TEST(MpiSession, StartsOnlyOncePerProcess) {
   EXPECT_EQ(MpiSession::Start(nullptr, nullptr).status().code(),
             absl::StatusCode::kFailedPrecondition);

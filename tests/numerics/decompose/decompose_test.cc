@@ -74,6 +74,22 @@ TEST(Decompose, ReturnsTheBestOfTheIteratesItMeasured) {
             result->error_curve[static_cast<std::size_t>(result->best_iteration - 1)]);
 }
 
+TEST(Decompose, TriesOnlyTheSignalRankAskedFor) {
+  const linalg::MatrixF weight = HeavyTailedWeight(128, 128);
+  const linalg::MatrixF hessian = OutlierHessian(128);
+  DecomposeOptions options = OptionsOf(2, 48, 4);
+  options.iterations = 1;
+  const auto both = DecomposeAlone(weight, hessian, options);
+  ASSERT_TRUE(both.ok());
+  ASSERT_EQ(both->error_curve.size(), 2U);  // a quarter is 8, a half is 24
+  for (const std::size_t choice : {0U, 1U}) {
+    options.signal_rank = choice == 0 ? 8 : 24;
+    const auto one = DecomposeAlone(weight, hessian, options);
+    ASSERT_TRUE(one.ok()) << base::MessageOf(one.status());
+    EXPECT_EQ(one->error_curve, std::vector<double>{both->error_curve[choice]});
+  }
+}
+
 TEST(Decompose, MoreBitsAndMoreRankLowerTheError) {
   const linalg::MatrixF weight = HeavyTailedWeight(128, 128);
   const linalg::MatrixF hessian = OutlierHessian(128);
@@ -361,6 +377,11 @@ TEST(Decompose, RejectsArgumentsOutOfRange) {
   EXPECT_EQ(code(OptionsOf(2, -1, 4)), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(OptionsOf(2, 8, 5)), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(code(OptionsOf(7, 8, 4)), absl::StatusCode::kInvalidArgument);
+  for (const std::int64_t signal_rank : {-8, 4, 8}) {
+    DecomposeOptions options = OptionsOf(2, 8, 4);
+    options.signal_rank = signal_rank;
+    EXPECT_EQ(code(options), absl::StatusCode::kInvalidArgument);
+  }
   EXPECT_EQ(DecomposeAlone(weight, OutlierHessian(32), OptionsOf(2, 0, 4)).status().code(),
             absl::StatusCode::kInvalidArgument);
 }

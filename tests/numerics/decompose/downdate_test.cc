@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "numerics/dist/thread_communicator.h"
 #include "tests/numerics/decompose/cases.h"
 
 namespace caldera::decompose {
@@ -25,7 +27,7 @@ TEST(Downdate, LeavesOnlyDeltaOnTheRowsTakenOut) {
   // R (H - B B^T) = 0, so R C C^T = delta R.
   linalg::MatrixF rc(5, 40);
   linalg::MatrixF rcc(5, 40);
-  linalg::Gemm(rows, downdated->factor, rc.view());
+  linalg::Gemm(rows, downdated->factor.view(), rc.view());
   linalg::Gemm(rc, linalg::Transposed(downdated->factor.view()), rcc.view());
   double largest = 0;
   for (std::int64_t i = 0; i < 40; ++i) largest = std::max(largest, std::abs(double{h(i, i)}));
@@ -44,6 +46,28 @@ TEST(Downdate, AcceptsDependentRows) {
     rows(3, j) = 0;
   }
   EXPECT_TRUE(Downdate(one.context, Identity(24).view(), rows.view(), .05F).ok());
+}
+
+TEST(Downdate, RaisesDeltaAlikeOnRanksThatShareTheFactor) {
+  linalg::MatrixF h = Identity(300);
+  h(140, 140) = -.03F;
+  const linalg::MatrixF rows = Gaussian(5, 300, 2);
+  OneRank one;
+  const auto alone = Downdate(one.context, h.view(), rows.view(), .01F);
+  ASSERT_TRUE(alone.ok());
+  EXPECT_GT(alone->delta, .02F);
+  dist::RunRanks(3, [&](dist::Communicator& communicator) {
+    const dist::RowPartition partition(64, 64, 3);
+    Context context{partition, communicator};
+    const auto shared = Downdate(context, h.view(), rows.view(), .01F);
+    ASSERT_TRUE(shared.ok());
+    EXPECT_EQ(shared->delta, alone->delta);
+    EXPECT_LT(context.flops, .5 * one.context.flops);
+    for (std::int64_t i = 0; i < 300; ++i) {
+      const float* const row = alone->factor.view().row(i);
+      EXPECT_TRUE(std::equal(row, row + 300, shared->factor.view().row(i))) << i;
+    }
+  });
 }
 
 TEST(TopEigenvectors, FindThoseOfADiagonalMatrix) {

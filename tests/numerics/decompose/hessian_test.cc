@@ -2,11 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "common/base/status.h"
 #include "numerics/decompose/hessian_state.h"
+#include "numerics/dist/thread_communicator.h"
 #include "numerics/kernels/parallel.h"
 #include "tests/numerics/decompose/cases.h"
 
@@ -86,16 +92,18 @@ TEST(PrepareHessian, FactorsTheRotatedDampedMatrix) {
   EXPECT_EQ(prepared->size(), n);
   const PreparedHessian::State& state = prepared->state();
   EXPECT_EQ(state.damping, .01);
+  const linalg::ConstViewF rotated = state.rotated.view();
+  const linalg::ConstViewF factor = state.factor.view();
   double trace = 0;
-  for (std::int64_t i = 0; i < n; ++i) trace += state.rotated(i, i);
+  for (std::int64_t i = 0; i < n; ++i) trace += static_cast<double>(rotated(i, i));
   EXPECT_NEAR(trace, static_cast<double>(n) * 1.01, static_cast<double>(n) * 1e-5);
   linalg::MatrixF product(n, n);
-  linalg::Gemm(state.factor, linalg::Transposed(state.factor.view()), product.view());
+  linalg::Gemm(factor, linalg::Transposed(factor), product.view());
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
-      EXPECT_EQ(state.given(i, j), given(i, j));
-      EXPECT_EQ(state.rotated(i, j), state.rotated(j, i));
-      EXPECT_NEAR(product(i, j), state.rotated(i, j), trace * 1e-6);
+      EXPECT_EQ(state.given.view()(i, j), given(i, j));
+      EXPECT_EQ(rotated(i, j), rotated(j, i));
+      EXPECT_NEAR(product(i, j), rotated(i, j), trace * 1e-6);
     }
   }
 }
@@ -133,6 +141,83 @@ TEST(PrepareHessian, RejectsWhatIsNotAHessian) {
   linalg::MatrixF indefinite = Identity(8);
   indefinite(1, 1) = -1;
   EXPECT_EQ(PrepareHessian(indefinite, 1).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// Ranks of a host that has room for so many shared allocations and no more.
+class LittleRoom final : public dist::Communicator {
+ public:
+  LittleRoom(dist::Communicator& inner, int room) : inner_(inner), room_(room) {}
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  void Barrier() override { inner_.Barrier(); }
+  void Broadcast(std::span<std::byte> bytes, int root) override { inner_.Broadcast(bytes, root); }
+  void BroadcastWhenReady(std::vector<std::byte>& message, int root) override {
+    inner_.BroadcastWhenReady(message, root);
+  }
+  void AllReduceSum(std::span<double> values) override { inner_.AllReduceSum(values); }
+  void AllReduceMax(std::span<double> values) override { inner_.AllReduceMax(values); }
+  std::vector<std::byte> AllGather(std::span<const std::byte> bytes) override {
+    return inner_.AllGather(bytes);
+  }
+  std::vector<std::byte> Gather(std::span<const std::byte> bytes, int root) override {
+    return inner_.Gather(bytes, root);
+  }
+  std::unique_ptr<dist::SharedBytes> Share(std::size_t size) override {
+    if (room_-- > 0) return inner_.Share(size);
+    return std::make_unique<dist::PrivateBytes>(size);
+  }
+
+ private:
+  dist::Communicator& inner_;
+  int room_;
+};
+
+void ExpectEqual(const dist::SharedMatrix& a, const dist::SharedMatrix& b) {
+  ASSERT_EQ(a.rows(), b.rows());
+  for (std::int64_t i = 0; i < a.rows(); ++i) {
+    EXPECT_TRUE(std::equal(a.view().row(i), a.view().row(i) + a.columns(), b.view().row(i))) << i;
+  }
+}
+
+class SharedHessian : public ::testing::TestWithParam<int> {};
+
+TEST_P(SharedHessian, HasTheBitsOfOneRankWhateverTheRanksShare) {
+  linalg::MatrixF climbs = Identity(300);  // several steps of the ladder, several panels
+  climbs(140, 140) = -.03F;
+  for (const linalg::MatrixF& given : {OutlierHessian(72), climbs}) {
+    const auto alone = PrepareHessian(given, 5);
+    ASSERT_TRUE(alone.ok());
+    dist::RunRanks(3, [&](dist::Communicator& ranks) {
+      LittleRoom communicator(ranks, GetParam());
+      const bool root = communicator.rank() == 0;
+      auto prepared = PrepareHessian(
+          dist::SharedMatrix::FromRoot(root ? given : linalg::MatrixF(), communicator), 5,
+          communicator);
+      ASSERT_TRUE(prepared.ok()) << base::MessageOf(prepared.status());
+      EXPECT_EQ(prepared->state().damping, alone->state().damping);
+      EXPECT_EQ(prepared->state().mean_diagonal, alone->state().mean_diagonal);
+      ExpectEqual(prepared->state().given, alone->state().given);
+      ExpectEqual(prepared->state().rotated, alone->state().rotated);
+      ExpectEqual(prepared->state().factor, alone->state().factor);
+    });
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Room, SharedHessian, ::testing::Values(0, 1, 2, 3));
+
+TEST(PrepareHessian, TellsEveryRankWhatIsWrong) {
+  linalg::MatrixF nan = Identity(8);
+  nan(3, 2) = std::numeric_limits<float>::quiet_NaN();
+  linalg::MatrixF indefinite = Identity(8);
+  indefinite(1, 1) = -1;
+  dist::RunRanks(3, [&](dist::Communicator& communicator) {
+    const auto status = [&](const linalg::MatrixF& hessian) {
+      return PrepareHessian(dist::SharedMatrix::FromRoot(hessian, communicator), 1, communicator)
+          .status();
+    };
+    EXPECT_EQ(base::MessageOf(status(nan)), "hessian: row 3, column 2 is not finite");
+    EXPECT_EQ(status(indefinite).code(), absl::StatusCode::kFailedPrecondition);
+  });
 }
 
 }  // namespace

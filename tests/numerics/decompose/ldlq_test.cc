@@ -218,7 +218,8 @@ TEST(Sweep, ADowndatedHessianNeedNotBeFormed) {
   const auto downdated = Downdate(context, h.view(), Gaussian(12, n, 8).view(), .05F);
   ASSERT_TRUE(downdated.ok());
   linalg::MatrixF formed(n, n);
-  linalg::Gemm(downdated->factor, linalg::Transposed(downdated->factor.view()), formed.view());
+  const linalg::ConstViewF factor = downdated->factor.view();
+  linalg::Gemm(factor, linalg::Transposed(factor), formed.view());
   const std::vector<float> scales(64, 1 / 1.03F);
   const RowGrid grid{&E8p(2), scales};
   Rounded implicit = Ldlq(a.view(), downdated->factor.view(), grid, 64);

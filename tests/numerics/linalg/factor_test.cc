@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "common/base/status.h"
@@ -26,6 +28,21 @@ Matrix<T> WellConditioned(std::int64_t n) {
   Gemm(x, Operand<T>(x.view(), Op::kTranspose), a.view(), {1.0 / static_cast<double>(n), 0});
   for (std::int64_t i = 0; i < n; ++i) a(i, i) += 1;
   return a;
+}
+
+// The factor by threads that stand for processes, and what each is told.
+std::vector<absl::Status> CholeskyByThreads(ViewF a, int processes) {
+  std::vector<absl::Status> statuses(static_cast<std::size_t>(processes));
+  std::barrier meeting(processes);
+  std::vector<std::thread> threads;
+  for (int place = 0; place < processes; ++place) {
+    threads.emplace_back([&, place] {
+      statuses[static_cast<std::size_t>(place)] =
+          CholeskyLower(a, {place, processes}, [&] { meeting.arrive_and_wait(); });
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return statuses;
 }
 
 template <typename T>
@@ -65,6 +82,29 @@ TYPED_TEST(Factor, CholeskyReproducesTheMatrixWithTheSameBitsForAnyThreads) {
   Gemm(factors[0], Operand<TypeParam>(factors[0].view(), Op::kTranspose), product.view());
   // Backward error: (n + 1) eps |C||C^T|, with diagonal about 2.
   EXPECT_LE(MaxDifference(product, a), 2 * kSize * kEpsilon<TypeParam>);
+}
+
+TEST(SharedCholesky, HasTheBitsOfOneProcessForAnyNumber) {
+  for (const std::int64_t n : {0, 1, 128, 300, 1100}) {
+    const auto a = WellConditioned<float>(n);
+    MatrixF alone = a;
+    ASSERT_TRUE(CholeskyLower(alone.view()).ok());
+    for (const int processes : {1, 2, 3}) {
+      MatrixF shared = a;
+      for (const absl::Status& status : CholeskyByThreads(shared.view(), processes)) {
+        EXPECT_TRUE(status.ok());
+      }
+      EXPECT_EQ(MaxDifference(shared, alone), 0) << n << " by " << processes;
+    }
+  }
+}
+
+TEST(SharedCholesky, TellsAllProcessesTheFailingPivot) {
+  auto a = WellConditioned<float>(300);
+  a(130, 130) = -1;
+  for (const absl::Status& status : CholeskyByThreads(a.view(), 3)) {
+    EXPECT_THAT(base::MessageOf(status), HasSubstr("pivot 130 "));
+  }
 }
 
 TYPED_TEST(Factor, CholeskyNamesTheFailingPivot) {
