@@ -148,7 +148,7 @@ TEST_P(AllottedModel, StaysWithinItsTargetAndComesNearIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, AllottedModel,
-                         testing::Values(std::pair(4.5, 0), std::pair(5.0, 0), std::pair(7.0, 3)));
+                         testing::Values(std::pair(3.0, 0), std::pair(3.5, 0), std::pair(7.0, 3)));
 
 TEST(CheckProbes, AcceptsTheProbesOfItsLayers) { EXPECT_TRUE(CheckProbes(0, 2, Probes(2)).ok()); }
 

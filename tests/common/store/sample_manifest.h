@@ -36,7 +36,9 @@ inline Manifest SampleManifest() {
                         .l_bits = 4,
                         .r_bits = 8,
                         .iterations = 3,
-                        .seed = 7},
+                        .seed = 7,
+                        .target_bits = 2.5,
+                        .target_bits_include = "embeddings"},
       .embedding_bits = 8};
   manifest.model = {.fingerprint = base::Sha256Hex("model"),
                     .architecture = "llama",
