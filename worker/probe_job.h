@@ -11,7 +11,7 @@
 namespace caldera::worker {
 
 // Calibration windows that a probe looks at, and the first tokens of each that it takes.
-inline constexpr std::int64_t kProbeWindows = 2;
+inline constexpr std::int64_t kProbeWindows = 4;
 inline constexpr std::int64_t kProbeTokens = 64;
 
 // Collective over the ranks of `context`. The first kProbeWindows windows go through all layers of
