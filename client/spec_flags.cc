@@ -17,11 +17,15 @@ std::string ToUri(const std::string& path) {
 }  // namespace
 
 void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
+  AddSettingFlags(command, flags);
+  command.add_option("OUT", flags.output, "directory of the compressed checkpoint")->required();
+  command.add_option("--calibration", flags.calibration, "text (.txt, .jsonl or .ids)")->required();
+}
+
+void AddSettingFlags(CLI::App& command, SpecFlags& flags) {
   // A flag given again replaces the one before: scripts append to a common set.
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.add_option("MODEL", flags.model, "Hugging Face directory or GGUF file")->required();
-  command.add_option("OUT", flags.output, "directory of the compressed checkpoint")->required();
-  command.add_option("--calibration", flags.calibration, "text (.txt, .jsonl or .ids)")->required();
   command.add_option("--samples", flags.samples, "calibration windows")->capture_default_str();
   command.add_option("--seq-len", flags.seq_len, "tokens per window")->capture_default_str();
   command.add_option("--ranges", flags.ranges, "calibration tasks")->capture_default_str();
@@ -63,6 +67,22 @@ absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags) {
   spec.set_embedding_bits(flags.embedding_bits);
   spec.set_keep_hessians(flags.keep_hessians);
   return spec;
+}
+
+model::JobSettings ToSettings(const SpecFlags& flags) {
+  model::JobSettings settings;
+  settings.samples = flags.samples;
+  settings.seq_len = flags.seq_len;
+  settings.ranges = flags.ranges;
+  settings.decomposition = {flags.recipe,
+                            flags.codebook,
+                            flags.q_bits,
+                            flags.rank,
+                            flags.l_bits == 0 ? flags.factor_bits : flags.l_bits,
+                            flags.r_bits == 0 ? flags.factor_bits : flags.r_bits,
+                            flags.iterations};
+  settings.embedding_bits = flags.embedding_bits;
+  return settings;
 }
 
 }  // namespace caldera::client

@@ -56,6 +56,12 @@ class Checker {
   std::vector<FieldViolation> violations_;
 };
 
+model::DecompositionSettings SettingsOf(const v1::Decomposition& decomposition) {
+  return {decomposition.recipe(),    decomposition.codebook(), decomposition.q_bits(),
+          decomposition.rank(),      decomposition.l_bits(),   decomposition.r_bits(),
+          decomposition.iterations()};
+}
+
 void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
   check->Uri("calibration.uri", calibration.uri());
   check->InRange("calibration.samples", calibration.samples(), 1, kMaxSamples);
@@ -116,19 +122,15 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   return spec;
 }
 
+model::JobSettings SettingsOf(const v1::JobSpec& spec) {
+  const v1::Calibration& calibration = spec.calibration();
+  return {calibration.samples(), calibration.seq_len(), calibration.ranges(),
+          SettingsOf(spec.decomposition()), spec.embedding_bits()};
+}
+
 model::CompressedMatrixHeader HeaderFor(const v1::Decomposition& decomposition,
                                         const model::MatrixShape& shape) {
-  model::CompressedMatrixHeader header;
-  header.rows = shape.rows;
-  header.columns = shape.columns;
-  header.rank = decomposition.rank();
-  model::SetQBits(decomposition.q_bits(), &header);
-  header.l_bits = base::Bits(decomposition.l_bits());
-  header.r_bits = base::Bits(decomposition.r_bits());
-  if (decomposition.recipe() == model::RecipeName(model::RecipeKind::kPublished)) {
-    header.axis = model::CodewordAxis::kColumns;
-  }
-  return header;
+  return model::HeaderFor(SettingsOf(decomposition), shape);
 }
 
 std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec) {
