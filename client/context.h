@@ -44,6 +44,7 @@ void AddConnectionFlags(CLI::App& command, Context& context);
 
 // Registration of each command (client/command_*.cc). `context` and `action` outlive the app.
 void AddCompress(CLI::App& app, Context& context, Action& action);
+void AddEstimate(CLI::App& app, Context& context, Action& action);
 void AddSubmit(CLI::App& app, Context& context, Action& action);
 void AddJobCommands(CLI::App& app, Context& context,
                     Action& action);  // list get wait cancel delete workers

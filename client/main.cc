@@ -18,6 +18,7 @@ int Run(int argc, char** argv) {
   Context context;
   Action action;
   AddCompress(app, context, action);
+  AddEstimate(app, context, action);
   AddSubmit(app, context, action);
   AddJobCommands(app, context, action);
   AddWatch(app, context, action);

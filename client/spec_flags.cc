@@ -19,11 +19,15 @@ std::string ToUri(const std::string& path) {
 }  // namespace
 
 void AddSpecFlags(CLI::App& command, SpecFlags& flags) {
+  AddSettingFlags(command, flags);
+  command.add_option("OUT", flags.output, "directory of the compressed checkpoint")->required();
+  command.add_option("--calibration", flags.calibration, "text (.txt, .jsonl or .ids)")->required();
+}
+
+void AddSettingFlags(CLI::App& command, SpecFlags& flags) {
   // A flag given again replaces the one before: scripts append to a common set.
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.add_option("MODEL", flags.model, "Hugging Face directory or GGUF file")->required();
-  command.add_option("OUT", flags.output, "directory of the compressed checkpoint")->required();
-  command.add_option("--calibration", flags.calibration, "text (.txt, .jsonl or .ids)")->required();
   command.add_option("--samples", flags.samples, "calibration windows")->capture_default_str();
   command.add_option("--seq-len", flags.seq_len, "tokens per window")->capture_default_str();
   command.add_option("--ranges", flags.ranges, "calibration tasks")->capture_default_str();
@@ -63,7 +67,7 @@ absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags) {
   decomposition.set_q_bits(flags.q_bits);
   decomposition.set_target_bits(flags.target_bits);
   decomposition.set_target_bits_include(flags.target_bits_include);
-  decomposition.set_rank(flags.rank.value_or(flags.target_bits == 0 ? kDefaultRank : 0));
+  decomposition.set_rank(RankOf(flags));
   decomposition.set_l_bits(flags.l_bits == 0 ? flags.factor_bits : flags.l_bits);
   decomposition.set_r_bits(flags.r_bits == 0 ? flags.factor_bits : flags.r_bits);
   decomposition.set_iterations(flags.iterations);
@@ -71,6 +75,28 @@ absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags) {
   spec.set_embedding_bits(flags.embedding_bits);
   spec.set_keep_hessians(flags.keep_hessians);
   return spec;
+}
+
+std::int32_t RankOf(const SpecFlags& flags) {
+  return flags.rank.value_or(flags.target_bits == 0 ? kDefaultRank : 0);
+}
+
+model::JobSettings ToSettings(const SpecFlags& flags) {
+  model::JobSettings settings;
+  settings.samples = flags.samples;
+  settings.seq_len = flags.seq_len;
+  settings.ranges = flags.ranges;
+  settings.decomposition = {flags.recipe,
+                            flags.codebook,
+                            flags.q_bits,
+                            RankOf(flags),
+                            flags.l_bits == 0 ? flags.factor_bits : flags.l_bits,
+                            flags.r_bits == 0 ? flags.factor_bits : flags.r_bits,
+                            flags.iterations,
+                            flags.target_bits,
+                            flags.target_bits_include};
+  settings.embedding_bits = flags.embedding_bits;
+  return settings;
 }
 
 }  // namespace caldera::client

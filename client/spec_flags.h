@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "caldera/v1/compression.pb.h"
+#include "common/model/job_settings.h"
 
 namespace caldera::client {
 
@@ -36,10 +37,16 @@ struct SpecFlags {
 
 // Adds MODEL, OUT and the flags; values land in `flags`, which outlives the app.
 void AddSpecFlags(CLI::App& command, SpecFlags& flags);
+// The same without OUT and --calibration: what an estimate needs.
+void AddSettingFlags(CLI::App& command, SpecFlags& flags);
 
 // Relative paths become absolute file:// URIs. INVALID_ARGUMENT naming the flag for values that no
 // job can have; the coordinator checks the rest.
 absl::StatusOr<v1::JobSpec> ToSpec(const SpecFlags& flags);
+// 64, or 0 with a target, unless one is given.
+std::int32_t RankOf(const SpecFlags& flags);
+// The part of it that has no places and no seeds.
+model::JobSettings ToSettings(const SpecFlags& flags);
 
 }  // namespace caldera::client
 

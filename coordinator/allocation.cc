@@ -114,25 +114,6 @@ std::vector<int> AllotSteps(std::span<const AllotmentItem> items, std::uint64_t 
   return steps;
 }
 
-std::uint64_t LeastMatrixBytes(const model::ModelConfig& config, const v1::JobSpec& spec) {
-  std::uint64_t bytes = 0;
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    bytes += BytesAt(spec.decomposition(),
-                     model::ShapeOf(config, static_cast<model::Projection>(p)), StepBits(0));
-  }
-  return bytes * static_cast<std::uint64_t>(config.num_hidden_layers);
-}
-
-std::uint64_t MatrixBudget(const model::ModelConfig& config, const v1::JobSpec& spec) {
-  double weights = 0;
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    const model::MatrixShape shape = model::ShapeOf(config, static_cast<model::Projection>(p));
-    weights += static_cast<double>(shape.rows) * static_cast<double>(shape.columns);
-  }
-  weights *= static_cast<double>(config.num_hidden_layers);
-  return static_cast<std::uint64_t>(spec.decomposition().target_bits() * weights / 8);
-}
-
 std::vector<double> AllotBits(const v1::Decomposition& decomposition, std::uint64_t budget,
                               std::span<const v1::MatrixProbe> probes) {
   std::vector<AllotmentItem> items;

@@ -35,12 +35,6 @@ struct AllotmentItem {
 // the budget already. Equal inputs give equal results.
 std::vector<int> AllotSteps(std::span<const AllotmentItem> items, std::uint64_t budget);
 
-// Bytes of all compressed matrices at 2 bits, with factors as the job has them.
-std::uint64_t LeastMatrixBytes(const model::ModelConfig& config, const v1::JobSpec& spec);
-
-// Bytes that target_bits allow for them.
-std::uint64_t MatrixBudget(const model::ModelConfig& config, const v1::JobSpec& spec);
-
 // q_bits of the matrix of each probe, all together within `budget` bytes. Precondition:
 // CheckProbes.
 std::vector<double> AllotBits(const v1::Decomposition& decomposition, std::uint64_t budget,

@@ -10,14 +10,12 @@
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/model/calibration_text.h"
-#include "common/model/compressed_matrix.h"
 #include "common/model/hf_model.h"
 #include "common/model/json_object.h"
 #include "common/model/local_files.h"
-#include "common/model/model_tensors.h"
+#include "common/model/size_estimate.h"
 #include "common/model/tokenizer.h"
 #include "common/store/checkpoint_reader.h"
-#include "coordinator/allocation.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
@@ -36,16 +34,6 @@ std::string ArchitectureName(model::Architecture architecture) {
       return "qwen2";
   }
   return "unknown";
-}
-
-std::int64_t Elements(const std::vector<model::ExpectedTensor>& tensors) {
-  std::int64_t sum = 0;
-  for (const model::ExpectedTensor& tensor : tensors) {
-    std::int64_t product = 1;
-    for (const std::int64_t dimension : tensor.shape) product *= dimension;
-    sum += product;
-  }
-  return sum;
 }
 
 absl::StatusOr<std::string> HashSource(const model::ByteSource& source) {
@@ -91,38 +79,14 @@ absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
   return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(), path);
 }
 
-std::uint64_t MatrixBytes(const model::ModelConfig& config, const v1::JobSpec& spec) {
-  std::uint64_t bytes = 0;
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    const model::MatrixShape shape = model::ShapeOf(config, static_cast<model::Projection>(p));
-    bytes += model::StoredBytes(HeaderFor(spec.decomposition(), shape));
-  }
-  return bytes * static_cast<std::uint64_t>(config.num_hidden_layers);
-}
-
-std::uint64_t HessianBytes(const model::ModelConfig& config, const v1::JobSpec& spec) {
-  std::int64_t floats = 0;
-  for (int k = 0; k < model::kHessianKindCount; ++k) {
-    const std::int64_t n = model::HessianSize(config, static_cast<model::HessianKind>(k));
-    floats += n * (n + 1) / 2;
-  }
-  return static_cast<std::uint64_t>(4 * floats * config.num_hidden_layers *
-                                    spec.calibration().ranges());
-}
-
-void EstimateBytes(const model::ModelConfig& config, JobPlan* plan) {
-  const auto per_value = static_cast<std::uint64_t>(plan->spec.embedding_bits() / 8);
-  const std::uint64_t embeddings =
-      static_cast<std::uint64_t>(Elements(model::NonLayerTensors(config))) * per_value;
-  std::uint64_t matrices = 0;
-  if (plan->spec.decomposition().target_bits() > 0) {
-    plan->matrix_budget_bytes = MatrixBudget(config, plan->spec);
-    matrices = plan->matrix_budget_bytes;
-  } else {
-    matrices = MatrixBytes(config, plan->spec);
-  }
-  plan->output_bytes = matrices + embeddings;
-  plan->store_bytes = 2 * matrices + embeddings + HessianBytes(config, plan->spec);
+absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
+  CALDERA_ASSIGN_OR_RETURN(const model::CheckpointSizes sizes,
+                           model::EstimateSizes(model, SettingsOf(plan->spec)));
+  plan->output_bytes = sizes.output_bytes;
+  // The matrices lie in the store by themselves and in the shards.
+  plan->store_bytes = sizes.matrix_bytes + sizes.output_bytes +
+                      model::HessianBytes(model.config, plan->spec.calibration().ranges());
+  return absl::OkStatus();
 }
 
 // Free bytes of the file system that `path` will lie on; nullopt where nobody knows.
@@ -152,18 +116,6 @@ absl::Status CheckSpace(const JobPlan& plan, const std::string& output,
   return absl::OkStatus();
 }
 
-// A target must leave room for 2 bits everywhere.
-absl::Status CheckBudget(const model::ModelConfig& config, const JobPlan& plan) {
-  if (plan.spec.decomposition().target_bits() == 0) return absl::OkStatus();
-  const std::uint64_t least = LeastMatrixBytes(config, plan.spec);
-  if (least <= plan.matrix_budget_bytes) return absl::OkStatus();
-  return ViolationsToStatus(
-      {{"decomposition.target_bits",
-        fmt::format("{} allows {} bytes, but all matrices with 2 bits and rank {} take {}",
-                    plan.spec.decomposition().target_bits(), plan.matrix_budget_bytes,
-                    plan.spec.decomposition().rank(), least)}});
-}
-
 }  // namespace
 
 v1::ModelSummary Summarize(const model::OpenedModel& model) {
@@ -171,10 +123,7 @@ v1::ModelSummary Summarize(const model::OpenedModel& model) {
   v1::ModelSummary summary;
   summary.set_architecture(ArchitectureName(config.architecture));
   summary.set_layers(static_cast<int>(config.num_hidden_layers));
-  summary.set_parameters(Elements(model::NonLayerTensors(config)) +
-                         config.num_hidden_layers *
-                             (Elements(model::ProjectionTensors(config, 0)) +
-                              Elements(model::OtherLayerTensors(config, 0))));
+  summary.set_parameters(model::ParameterCount(config));
   summary.set_source_bytes(static_cast<std::int64_t>(model.source_bytes));
   summary.set_sha256(model.fingerprint_sha256);
   return summary;
@@ -195,8 +144,7 @@ absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::Check
   CALDERA_RETURN_IF_ERROR(PlanCalibration(model, &plan));
   plan.model = Summarize(model);
   plan.work = EstimateWork(model.config, plan.spec);
-  EstimateBytes(model.config, &plan);
-  CALDERA_RETURN_IF_ERROR(CheckBudget(model.config, plan));
+  CALDERA_RETURN_IF_ERROR(EstimateBytes(model, &plan));
   CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
   return plan;
 }

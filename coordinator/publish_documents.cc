@@ -3,14 +3,11 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
-#include <set>
-
 #include "absl/time/time.h"
 #include "common/base/status.h"
 #include "common/model/hf_model.h"
 #include "common/model/json_object.h"
 #include "common/model/local_files.h"
-#include "common/model/tokenizer_gguf.h"
 #include "coordinator/job_graph.h"
 
 namespace caldera::coordinator {
@@ -21,11 +18,6 @@ using google::protobuf::Value;
 
 constexpr int kCheckpointVersion = 1;
 constexpr std::uint64_t kTextLimit = std::uint64_t{256} << 20;
-// Files that belong to the tokenizer or to generation, wherever a model has them.
-constexpr const char* kCopiedFiles[] = {
-    "added_tokens.json", "chat_template.jinja",     "generation_config.json",
-    "merges.txt",        "special_tokens_map.json", "tokenizer.json",
-    "tokenizer.model",   "tokenizer_config.json",   "vocab.json"};
 
 Value Text(const std::string& text) {
   Value value;
@@ -163,31 +155,6 @@ absl::StatusOr<std::string> ConfigJson(const model::OpenedModel& model, const v1
              has_target ? decomposition.target_bits() : decomposition.q_bits(),
              decomposition.rank(), decomposition.l_bits(), decomposition.r_bits(),
              spec.embedding_bits());
-}
-
-absl::StatusOr<std::map<std::string, std::string>> TokenizerFiles(const model::OpenedModel& model) {
-  std::map<std::string, std::string> files;
-  if (model.format == model::ModelFormat::kGguf) {
-    CALDERA_ASSIGN_OR_RETURN(const std::vector<model::FileSet::Entry> entries, model.files->List());
-    for (const model::FileSet::Entry& entry : entries) {
-      if (!entry.name.ends_with(".gguf")) continue;
-      CALDERA_ASSIGN_OR_RETURN(const auto source, model.files->Open(entry.name));
-      CALDERA_ASSIGN_OR_RETURN(const model::GgufVocabulary vocabulary,
-                               model::ReadGgufVocabulary(*source));
-      CALDERA_ASSIGN_OR_RETURN(files["tokenizer.json"], model::TokenizerJson(vocabulary));
-      CALDERA_ASSIGN_OR_RETURN(files["tokenizer_config.json"],
-                               model::TokenizerConfigJson(vocabulary));
-    }
-    return files;
-  }
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<model::FileSet::Entry> entries, model.files->List());
-  std::set<std::string> present;
-  for (const model::FileSet::Entry& entry : entries) present.insert(entry.name);
-  for (const char* name : kCopiedFiles) {
-    if (present.count(name) == 0) continue;
-    CALDERA_ASSIGN_OR_RETURN(files[name], model::ReadText(*model.files, name, kTextLimit));
-  }
-  return files;
 }
 
 std::string RunJson(const JobState& job, const std::map<std::string, WorkerRecord>& workers) {

@@ -18,9 +18,6 @@ namespace caldera::coordinator {
 // embedding_bits} as its last member. INVALID_ARGUMENT when the source's is no JSON object.
 absl::StatusOr<std::string> ConfigJson(const model::OpenedModel& model, const v1::JobSpec& spec);
 
-// Tokenizer and generation files by name: copied as given, or written from the GGUF's vocabulary.
-absl::StatusOr<std::map<std::string, std::string>> TokenizerFiles(const model::OpenedModel& model);
-
 // Who did what, when, with how many flops per rank: {job, created, started, model_uri, output_uri,
 // tasks[], matrices[], workers[]}. Differs between runs.
 std::string RunJson(const JobState& job, const std::map<std::string, WorkerRecord>& workers);

@@ -7,6 +7,7 @@
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/model/hf_model.h"
+#include "common/model/tokenizer_files.h"
 #include "common/store/manifest.h"
 #include "common/store/shard_index.h"
 #include "coordinator/job_graph.h"
@@ -56,7 +57,7 @@ class Publisher {
         PublishText(store::kShardIndexFile, store::ShardIndexToJson(totals_.index)));
     CALDERA_ASSIGN_OR_RETURN(const std::string config, ConfigJson(*inputs_.model, spec_));
     CALDERA_RETURN_IF_ERROR(PublishText(model::kConfigFile, config));
-    CALDERA_ASSIGN_OR_RETURN(const auto tokenizer, TokenizerFiles(*inputs_.model));
+    CALDERA_ASSIGN_OR_RETURN(const auto tokenizer, model::TokenizerFiles(*inputs_.model));
     for (const auto& [file, text] : tokenizer) {
       CALDERA_RETURN_IF_ERROR(PublishText(file, text));
     }

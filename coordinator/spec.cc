@@ -1,184 +1,86 @@
 #include "coordinator/spec.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "absl/strings/ascii.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
-#include "common/model/compressed_matrix.h"
-#include "common/model/recipe.h"
 #include "common/store/keys.h"
 
 namespace caldera::coordinator {
 namespace {
-
-constexpr int kMaxIterations = 1000;
-constexpr int kMaxSamples = 1 << 20;
-constexpr int kMaxSeqLen = 1 << 17;
-constexpr int kMaxRanges = 4096;
-constexpr int kMaxRank = 1 << 16;
-constexpr double kMaxTargetBits = 16;
-constexpr char kEmbeddings[] = "embeddings";
 
 std::string NormalUri(const std::string& uri) {
   const absl::StatusOr<std::string> path = PathOfUri(uri);
   return path.ok() ? store::FileUriOfPath(*path) : uri;
 }
 
-class Checker {
- public:
-  void OneOf(const std::string& field, int value, std::initializer_list<int> allowed) {
-    if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return;
-    std::string list;
-    for (int candidate : allowed) list += (list.empty() ? "" : ", ") + std::to_string(candidate);
-    Add(field, fmt::format("{} is not one of {}", value, list));
-  }
-
-  void InRange(const std::string& field, int value, int low, int high) {
-    if (value >= low && value <= high) return;
-    Add(field, fmt::format("{} is outside {}..{}", value, low, high));
-  }
-
-  void Uri(const std::string& field, const std::string& uri) {
-    if (uri.empty()) {
-      Add(field, "is required");
-    } else if (const auto path = PathOfUri(uri); !path.ok()) {
-      Add(field, base::MessageOf(path.status()));
-    }
-  }
-
-  void Add(const std::string& field, const std::string& description) {
-    violations_.push_back({field, description});
-  }
-
-  std::vector<FieldViolation> Take() { return std::move(violations_); }
-
- private:
-  std::vector<FieldViolation> violations_;
-};
-
-void CheckCalibration(const v1::Calibration& calibration, Checker* check) {
-  check->Uri("calibration.uri", calibration.uri());
-  check->InRange("calibration.samples", calibration.samples(), 1, kMaxSamples);
-  check->InRange("calibration.seq_len", calibration.seq_len(), 2, kMaxSeqLen);
-  check->InRange("calibration.ranges", calibration.ranges(), 1, kMaxRanges);
-  if (calibration.ranges() > calibration.samples()) {
-    check->Add("calibration.ranges", fmt::format("{} ranges need at least as many samples, not {}",
-                                                 calibration.ranges(), calibration.samples()));
+void CheckUri(const std::string& field, const std::string& uri,
+              std::vector<FieldViolation>* violations) {
+  if (uri.empty()) {
+    violations->push_back({field, "is required"});
+  } else if (const auto path = PathOfUri(uri); !path.ok()) {
+    violations->push_back({field, base::MessageOf(path.status())});
   }
 }
 
-void CheckTarget(const v1::Decomposition& decomposition, Checker* check) {
-  const double target = decomposition.target_bits();
-  if (!(target >= 2 && target <= kMaxTargetBits)) {
-    check->Add("decomposition.target_bits",
-               fmt::format("{} is not within 2 and {}", target, kMaxTargetBits));
-  }
-  if (decomposition.q_bits() != 0) {
-    check->Add("decomposition.q_bits", "is chosen for each matrix when there are target_bits");
-  }
-  if (decomposition.recipe() == model::RecipeName(model::RecipeKind::kPublished)) {
-    check->Add("decomposition.target_bits", "the published recipe needs q_bits");
-  }
-  const std::string& include = decomposition.target_bits_include();
-  if (!include.empty() && include != kEmbeddings) {
-    check->Add("decomposition.target_bits_include",
-               fmt::format("\"{}\" is neither empty nor {}", include, kEmbeddings));
-  }
+void Append(const std::vector<model::SettingViolation>& from, std::vector<FieldViolation>* to) {
+  for (const auto& [field, description] : from) to->push_back({field, description});
 }
 
-void CheckDecomposition(const v1::Decomposition& decomposition, Checker* check) {
-  const auto recipe = model::ParseRecipe(decomposition.recipe());
-  if (!recipe.ok()) check->Add("decomposition.recipe", base::MessageOf(recipe.status()));
-  if (recipe.ok() && *recipe == model::RecipeKind::kPublished &&
-      (decomposition.codebook() != model::CodebookName(model::CodebookKind::kE8P) ||
-       decomposition.q_bits() != std::floor(decomposition.q_bits()))) {
-    check->Add("decomposition.recipe",
-               "the published recipe needs the codebook e8p and whole q_bits");
-  }
-  if (const auto kind = model::ParseCodebook(decomposition.codebook()); !kind.ok()) {
-    check->Add("decomposition.codebook", base::MessageOf(kind.status()));
-  }
-  if (decomposition.target_bits() != 0 || !decomposition.target_bits_include().empty()) {
-    CheckTarget(decomposition, check);
-  } else if (!(decomposition.q_bits() >= 2 && decomposition.q_bits() <= 4)) {
-    check->Add("decomposition.q_bits",
-               fmt::format("{} is not within 2 and 4", decomposition.q_bits()));
-  }
-  check->OneOf("decomposition.l_bits", decomposition.l_bits(), {4, 8, 16});
-  check->OneOf("decomposition.r_bits", decomposition.r_bits(), {4, 8, 16});
-  check->InRange("decomposition.rank", decomposition.rank(), 0, kMaxRank);
-  check->InRange("decomposition.iterations", decomposition.iterations(), 0, kMaxIterations);
+model::DecompositionSettings SettingsOf(const v1::Decomposition& decomposition) {
+  return {
+      decomposition.recipe(),     decomposition.codebook(),    decomposition.q_bits(),
+      decomposition.rank(),       decomposition.l_bits(),      decomposition.r_bits(),
+      decomposition.iterations(), decomposition.target_bits(), decomposition.target_bits_include()};
 }
 
 }  // namespace
 
 v1::JobSpec WithDefaults(v1::JobSpec spec) {
-  auto set_if_zero = [](int value, int fallback) { return value == 0 ? fallback : value; };
   spec.set_model_uri(NormalUri(spec.model_uri()));
   spec.set_output_uri(NormalUri(spec.output_uri()));
+  const model::JobSettings settings = model::WithDefaults(SettingsOf(spec));
   v1::Calibration* calibration = spec.mutable_calibration();
   calibration->set_uri(NormalUri(calibration->uri()));
-  calibration->set_samples(set_if_zero(calibration->samples(), 128));
-  calibration->set_seq_len(set_if_zero(calibration->seq_len(), 512));
-  if (calibration->ranges() == 0) {
-    calibration->set_ranges(std::clamp(calibration->samples(), 1, 4));
-  }
+  calibration->set_samples(settings.samples);
+  calibration->set_seq_len(settings.seq_len);
+  calibration->set_ranges(settings.ranges);
   v1::Decomposition* decomposition = spec.mutable_decomposition();
-  const bool has_target = decomposition->target_bits() != 0;
-  if (decomposition->q_bits() == 0 && !has_target) decomposition->set_q_bits(2);
-  decomposition->set_l_bits(set_if_zero(decomposition->l_bits(), 4));
-  decomposition->set_r_bits(set_if_zero(decomposition->r_bits(), decomposition->l_bits()));
-  const auto recipe = model::ParseRecipe(decomposition->recipe());
-  if (recipe.ok()) decomposition->set_recipe(std::string(model::RecipeName(*recipe)));
-  decomposition->set_codebook(model::ResolveCodebook(
-      decomposition->codebook(), recipe.value_or(model::RecipeKind::kDefault),
-      decomposition->rank(), base::Bits(decomposition->l_bits()),
-      base::Bits(decomposition->r_bits())));
-  spec.set_embedding_bits(set_if_zero(spec.embedding_bits(), 8));
+  decomposition->set_recipe(settings.decomposition.recipe);
+  decomposition->set_codebook(settings.decomposition.codebook);
+  decomposition->set_q_bits(settings.decomposition.q_bits);
+  decomposition->set_l_bits(settings.decomposition.l_bits);
+  decomposition->set_r_bits(settings.decomposition.r_bits);
+  spec.set_embedding_bits(settings.embedding_bits);
   return spec;
+}
+
+model::JobSettings SettingsOf(const v1::JobSpec& spec) {
+  const v1::Calibration& calibration = spec.calibration();
+  return {calibration.samples(), calibration.seq_len(), calibration.ranges(),
+          SettingsOf(spec.decomposition()), spec.embedding_bits()};
 }
 
 model::CompressedMatrixHeader HeaderFor(const v1::Decomposition& decomposition,
                                         const model::MatrixShape& shape) {
-  model::CompressedMatrixHeader header;
-  header.rows = shape.rows;
-  header.columns = shape.columns;
-  header.rank = decomposition.rank();
-  model::SetQBits(decomposition.q_bits(), &header);
-  header.l_bits = base::Bits(decomposition.l_bits());
-  header.r_bits = base::Bits(decomposition.r_bits());
-  if (decomposition.recipe() == model::RecipeName(model::RecipeKind::kPublished)) {
-    header.axis = model::CodewordAxis::kColumns;
-  }
-  return header;
+  return model::HeaderFor(SettingsOf(decomposition), shape);
 }
 
 std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec) {
-  Checker check;
-  check.Uri("model_uri", spec.model_uri());
-  check.Uri("output_uri", spec.output_uri());
-  CheckCalibration(spec.calibration(), &check);
-  CheckDecomposition(spec.decomposition(), &check);
-  check.OneOf("embedding_bits", spec.embedding_bits(), {8, 16});
-  return check.Take();
+  std::vector<FieldViolation> violations;
+  CheckUri("model_uri", spec.model_uri(), &violations);
+  CheckUri("output_uri", spec.output_uri(), &violations);
+  CheckUri("calibration.uri", spec.calibration().uri(), &violations);
+  Append(model::CheckSettings(SettingsOf(spec)), &violations);
+  return violations;
 }
 
 std::vector<FieldViolation> CheckSpecAgainstModel(const v1::JobSpec& spec,
                                                   const model::ModelConfig& config) {
-  const int rank = spec.decomposition().rank();
-  if (rank == 0) return {};
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    const auto projection = static_cast<model::Projection>(p);
-    const model::MatrixShape shape = model::ShapeOf(config, projection);
-    const std::int64_t limit = std::min(shape.rows, shape.columns);
-    if (rank < limit) continue;
-    return {{"decomposition.rank",
-             fmt::format("{} must be below min(m, n) = {} of {} ({} x {})", rank, limit,
-                         model::ProjectionPath(projection), shape.rows, shape.columns)}};
-  }
-  return {};
+  std::vector<FieldViolation> violations;
+  Append(model::CheckSettingsAgainstModel(SettingsOf(spec), config), &violations);
+  return violations;
 }
 
 absl::StatusOr<std::string> PathOfUri(const std::string& uri) {

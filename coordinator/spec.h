@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "caldera/v1/compression.pb.h"
 #include "common/model/compressed_matrix.h"
+#include "common/model/job_settings.h"
 #include "common/model/model_config.h"
 #include "coordinator/error_details.h"
 
@@ -19,6 +20,9 @@ namespace caldera::coordinator {
 // values, not "unset") and URIs in the form file:///path. r_bits follows l_bits when only that is
 // given.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
+
+// The part of a spec that has no places and no seeds.
+model::JobSettings SettingsOf(const v1::JobSpec& spec);
 
 // What a matrix of this shape is coded like under a spec that has its defaults (the codebook and
 // the transform blocks, which have no part in its size, are left out). Precondition: CheckSpec is

@@ -144,6 +144,39 @@ TEST(SpecFlags, HasNoRankWithATargetUnlessOneIsGiven) {
   EXPECT_EQ(ranked.decomposition().target_bits_include(), "embeddings");
 }
 
+TEST(SpecFlags, SettingsAreTheSpecWithoutPlacesAndSeeds) {
+  const auto flags = Parse({"m",         "o",  "--calibration", "t",   "--samples",        "5",
+                            "--seq-len", "64", "--ranges",      "3",   "--codebook",       "x",
+                            "--recipe",  "y",  "--q-bits",      "3.5", "--rank",           "7",
+                            "--l-bits",  "16", "--iterations",  "2",   "--embedding-bits", "16"});
+  ASSERT_TRUE(flags.ok()) << flags.status();
+  const v1::JobSpec spec = ToSpec(*flags).value();
+
+  const model::JobSettings settings = ToSettings(*flags);
+
+  EXPECT_EQ(settings.samples, spec.calibration().samples());
+  EXPECT_EQ(settings.seq_len, spec.calibration().seq_len());
+  EXPECT_EQ(settings.ranges, spec.calibration().ranges());
+  EXPECT_EQ(settings.decomposition.recipe, spec.decomposition().recipe());
+  EXPECT_EQ(settings.decomposition.codebook, spec.decomposition().codebook());
+  EXPECT_EQ(settings.decomposition.q_bits, spec.decomposition().q_bits());
+  EXPECT_EQ(settings.decomposition.rank, spec.decomposition().rank());
+  EXPECT_EQ(settings.decomposition.l_bits, spec.decomposition().l_bits());
+  EXPECT_EQ(settings.decomposition.r_bits, spec.decomposition().r_bits());
+  EXPECT_EQ(settings.decomposition.iterations, spec.decomposition().iterations());
+  EXPECT_EQ(settings.embedding_bits, spec.embedding_bits());
+}
+
+TEST(SpecFlags, AnEstimateNeedsNoPlaceAndNoText) {
+  SpecFlags flags;
+  CLI::App app;
+  AddSettingFlags(app, flags);
+  std::vector<std::string> arguments = {"9", "--rank", "m"};  // last first, as CLI11 takes them
+  app.parse(arguments);
+  EXPECT_EQ(flags.model, "m");
+  EXPECT_EQ(flags.rank, 9);
+}
+
 TEST(SpecFlags, NamesTheArgumentThatIsMissingOrNoNumber) {
   EXPECT_THAT(base::MessageOf(Parse({"m", "o"}).status()), HasSubstr("--calibration"));
   EXPECT_THAT(base::MessageOf(Parse({"m", "--calibration", "t"}).status()), HasSubstr("OUT"));
