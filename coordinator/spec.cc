@@ -108,10 +108,8 @@ v1::JobSpec WithDefaults(v1::JobSpec spec) {
   decomposition->set_r_bits(set_if_zero(decomposition->r_bits(), decomposition->l_bits()));
   const auto recipe = model::ParseRecipe(decomposition->recipe());
   if (recipe.ok()) decomposition->set_recipe(std::string(model::RecipeName(*recipe)));
-  decomposition->set_codebook(model::ResolveCodebook(
-      decomposition->codebook(), recipe.value_or(model::RecipeKind::kDefault),
-      decomposition->rank(), base::Bits(decomposition->l_bits()),
-      base::Bits(decomposition->r_bits())));
+  decomposition->set_codebook(model::ResolveCodebook(decomposition->codebook(),
+                                                     recipe.value_or(model::RecipeKind::kDefault)));
   spec.set_embedding_bits(set_if_zero(spec.embedding_bits(), 8));
   return spec;
 }
