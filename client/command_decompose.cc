@@ -58,8 +58,7 @@ absl::StatusOr<decompose::DecomposeOptions> OptionsOf(const DecomposeFlags& flag
   options.iterations = flags.iterations;
   options.output_seed = flags.seed;
   CALDERA_ASSIGN_OR_RETURN(options.codebook, model::ParseCodebook(model::ResolveCodebook(
-                                                 flags.codebook, options.recipe, options.rank,
-                                                 options.l_bits, options.r_bits)));
+                                                 flags.codebook, options.recipe)));
   return options;
 }
 

@@ -110,9 +110,8 @@ JobSettings WithDefaults(JobSettings settings) {
   set_if_zero(decomposition.r_bits, decomposition.l_bits);
   const auto recipe = ParseRecipe(decomposition.recipe);
   if (recipe.ok()) decomposition.recipe = std::string(RecipeName(*recipe));
-  decomposition.codebook = ResolveCodebook(
-      decomposition.codebook, recipe.value_or(RecipeKind::kDefault), decomposition.rank,
-      base::Bits(decomposition.l_bits), base::Bits(decomposition.r_bits));
+  decomposition.codebook =
+      ResolveCodebook(decomposition.codebook, recipe.value_or(RecipeKind::kDefault));
   set_if_zero(settings.embedding_bits, 8);
   return settings;
 }

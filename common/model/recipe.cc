@@ -1,7 +1,5 @@
 #include "common/model/recipe.h"
 
-#include <algorithm>
-
 #include "common/base/status.h"
 #include "common/model/compressed_matrix.h"
 
@@ -17,13 +15,11 @@ absl::StatusOr<RecipeKind> ParseRecipe(std::string_view name) {
   return base::InvalidArgument("recipe \"{}\" is unknown; use \"default\" or \"published\"", name);
 }
 
-std::string ResolveCodebook(const std::string& name, RecipeKind recipe, std::int64_t rank,
-                            base::Bits l_bits, base::Bits r_bits) {
+std::string ResolveCodebook(const std::string& name, RecipeKind recipe) {
   if (name == "trellis") return "trellis-12";
   if (!name.empty()) return name;
-  const bool coarse = rank == 0 || std::min(l_bits, r_bits) == base::Bits(4);
-  const bool trellis = coarse && recipe == RecipeKind::kDefault;
-  return std::string(CodebookName(trellis ? CodebookKind::kTrellis10 : CodebookKind::kE8P));
+  const bool published = recipe == RecipeKind::kPublished;
+  return std::string(CodebookName(published ? CodebookKind::kE8P : CodebookKind::kTrellis10));
 }
 
 }  // namespace caldera::model

@@ -3,12 +3,10 @@
 #ifndef CALDERA_COMMON_MODEL_RECIPE_H_
 #define CALDERA_COMMON_MODEL_RECIPE_H_
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "common/base/types.h"
 
 namespace caldera::model {
 
@@ -22,10 +20,9 @@ std::string_view RecipeName(RecipeKind recipe);
 absl::StatusOr<RecipeKind> ParseRecipe(std::string_view name);
 
 // The name that a user's choice of codebook stands for: "trellis" is "trellis-12"; "" is what
-// measures best (docs/decisions/0006-codes-of-q.md), "trellis-10" without factors or with 4-bit
-// ones, "e8p" beside finer ones and in the published recipe. Other names are returned as they are.
-std::string ResolveCodebook(const std::string& name, RecipeKind recipe, std::int64_t rank,
-                            base::Bits l_bits, base::Bits r_bits);
+// measures best (docs/decisions/0006-codes-of-q.md), "trellis-10", and "e8p" in the published
+// recipe. Other names are returned as they are.
+std::string ResolveCodebook(const std::string& name, RecipeKind recipe);
 
 }  // namespace caldera::model
 

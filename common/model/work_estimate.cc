@@ -11,9 +11,11 @@ namespace {
 
 // What numerics/decompose/recipe.cc and published_recipe.cc do by default.
 constexpr int kPlainSweeps = 3;
-constexpr int kSplitIterations = 2;
-constexpr int kAlternations = 5;
-constexpr int kDowndatedSweeps = 3;
+constexpr int kSplitIterations = 1;
+constexpr int kLatticeAlternations = 5;
+constexpr int kTrellisAlternations = 2;
+constexpr int kLatticeSweeps = 3;  // against a downdated Hessian
+constexpr int kTrellisSweeps = 2;
 constexpr int kEigenvectorRounds = 2;
 constexpr int kSubspaceRounds = 4;
 constexpr int kWarmSubspaceRounds = 2;
@@ -96,8 +98,6 @@ class Account {
     Add(m_ * n_ * (2 * n_ + 4 * basis));
     Encode();
   }
-  // A sweep with a trellis costs as much as the LDLQ before it and gains about a percent.
-  int SweepsOf(int sweeps) const { return trellis_ && final_ ? 0 : sweeps; }
 
   void Measure() {
     Add(2 * m_ * n_ * (n_ + rank()));
@@ -158,58 +158,50 @@ class Account {
   void QuantiseOnly() {
     final_ = true;
     Ldlq();
-    const int sweeps = IterationsOr(SweepsOf(kPlainSweeps));
+    const int sweeps = IterationsOr(trellis_ ? 0 : kPlainSweeps);
     for (int sweep = 0; sweep < sweeps; ++sweep) Sweep(0);
     for (int iterate = 0; iterate < std::max(1, sweeps); ++iterate) Measure();
   }
 
-  // One iteration with a correction of rank k.
-  void Fresh(double k) {
+  void RoundDowndated(double k, int sweeps) {
     Downdate(k);
     Ldlq();
-    for (int sweep = 0; sweep < SweepsOf(1); ++sweep) Sweep(k);
-    FitLowRank(k, {});
-    Subtract(k);
-    Sweep(0);
-    Measure();
+    for (int sweep = 0; sweep < sweeps; ++sweep) Sweep(k);
+  }
+
+  void Trial(double signal) {
+    if (signal > 0) {
+      FitLowRank(signal, {.alternations = 1, .weighted = false});
+      Subtract(signal);
+    }
+    RoundDowndated(rank() - signal, 0);
+    FitLowRank(rank() - signal, {.subspace_rounds = 1, .alternations = 1});
   }
 
   void SplitRank() {
-    const int quarter = settings_.rank / 4 / 8 * 8;
-    const int half = settings_.rank / 2 / 8 * 8;
-    std::vector<int> signals = {half};
-    if (quarter != half) signals.push_back(quarter);
-    double correction = 0;
-    for (const int signal : signals) {
-      if (signal > 0) {
-        FitLowRank(signal, {.weighted = false});
-        Subtract(signal);
-      }
-      TopEigenvectors(rank() - signal);
-      Fresh(rank() - signal);
-      correction += (rank() - signal) / static_cast<double>(signals.size());
-    }
-    // Which of the splits goes on is not known: one between them.
-    const int iterations = IterationsOr(kSplitIterations);
-    for (int iteration = 1; iteration < iterations; ++iteration) {
-      final_ = iteration == iterations - 1;
-      Fresh(correction);
-    }
-    if (final_ || !trellis_) return;
+    TopEigenvectors(rank());
+    // How many are tried is not known beforehand: as a rule the second is the better one or the
+    // last.
+    double signal = settings_.rank / 2 / 8 * 8;
+    Trial(signal);
+    if (signal > 0) Trial(signal = settings_.rank / 4 / 8 * 8);
     final_ = true;
-    Fresh(correction);
+    const int iterations = IterationsOr(kSplitIterations);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+      RoundDowndated(rank() - signal, trellis_ ? kTrellisSweeps : kLatticeSweeps);
+      FitLowRank(rank() - signal, {});
+      Measure();
+    }
   }
 
   void Alternate() {
+    final_ = true;
     FitLowRank(rank(), {});
-    const int iterations = IterationsOr(kAlternations);
+    const int iterations = IterationsOr(trellis_ ? kTrellisAlternations : kLatticeAlternations);
     for (int iteration = 0; iteration < iterations; ++iteration) {
-      final_ = iteration == iterations - 1;
       Subtract(rank());
-      Downdate(rank());
-      Ldlq();
-      for (int sweep = 0; sweep < SweepsOf(kDowndatedSweeps); ++sweep) Sweep(rank());
-      FitLowRank(rank(), {.subspace_rounds = kWarmSubspaceRounds});
+      RoundDowndated(rank(), trellis_ ? kTrellisSweeps : kLatticeSweeps);
+      FitLowRank(rank(), {.subspace_rounds = kWarmSubspaceRounds, .alternations = 1});
       Measure();
     }
   }

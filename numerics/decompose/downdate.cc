@@ -1,6 +1,7 @@
 #include "numerics/decompose/downdate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/base/status.h"
@@ -60,14 +61,28 @@ absl::Status FactorDowndated(Context& context, linalg::ConstViewF hessian, linal
                        context.communicator);
 }
 
+float DeltaOf(linalg::ConstViewF hessian, linalg::ConstViewF basis, Ridge ridge) {
+  constexpr double kSmallestMean = 1e-3;
+  double left = 0;
+  for (std::int64_t i = 0; i < hessian.rows; ++i) {
+    left += static_cast<double>(hessian(i, i));
+    for (std::int64_t k = 0; k < basis.columns; ++k) {
+      left -= std::pow(static_cast<double>(basis(i, k)), 2);
+    }
+  }
+  const double mean = std::max(left / static_cast<double>(hessian.rows), kSmallestMean);
+  return ridge.absolute + ridge.relative * static_cast<float>(mean);
+}
+
 }  // namespace
 
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
-                                          linalg::ConstViewF rows, float delta) {
+                                          linalg::ConstViewF rows, Ridge ridge) {
   constexpr float kLargestRaise = 64;
   DowndatedHessian downdated;
   CALDERA_ASSIGN_OR_RETURN(downdated.basis, BasisOf(context, hessian, rows));
   downdated.factor = dist::SharedMatrix(hessian.rows, hessian.columns, context.communicator);
+  const float delta = DeltaOf(hessian, std::as_const(downdated.basis).view(), ridge);
   absl::Status status;
   for (float raise = 1; raise <= kLargestRaise; raise *= 2) {
     downdated.delta = delta * raise;

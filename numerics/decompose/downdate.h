@@ -24,11 +24,17 @@ struct DowndatedHessian {
   SweptHessian Swept(linalg::ConstViewF plain) const { return {plain, basis.view(), delta}; }
 };
 
+// delta = absolute + relative * the mean diagonal of H - B B^T (at least .001).
+struct Ridge {
+  float absolute = 0;
+  float relative = 0;
+};
+
 // `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2
 // up to x64) until the factor exists; then FAILED_PRECONDITION. 2 n^2 r flops split between the
 // ranks, n^2 r + n^3 / 3 between those that share memory, and one gather of n x r.
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
-                                          linalg::ConstViewF rows, float delta);
+                                          linalg::ConstViewF rows, Ridge ridge);
 
 // Orthonormal rows (r x n) that nearly span the top r eigenvectors of H: `rounds` of subspace
 // iteration from a fixed random start. 2 n^2 r flops a round, shared by the ranks, and a gather of

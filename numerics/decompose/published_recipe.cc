@@ -67,9 +67,9 @@ class PublishedRecipe {
     CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     SetScale(target);
     if (Downdates(parts)) {
-      CALDERA_ASSIGN_OR_RETURN(
-          const DowndatedHessian downdated,
-          Downdate(context_, problem_.metric.hessian, parts.front()->r.decoded.view(), kDelta));
+      CALDERA_ASSIGN_OR_RETURN(const DowndatedHessian downdated,
+                               Downdate(context_, problem_.metric.hessian,
+                                        parts.front()->r.decoded.view(), {kDelta, 0}));
       const linalg::MatrixF hessian = Formed(downdated);
       CALDERA_RETURN_IF_ERROR(Round(target, {hessian.view(), downdated.factor.view()}));
     } else {

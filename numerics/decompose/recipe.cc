@@ -15,14 +15,20 @@ namespace {
 
 // Constants found by measurement (docs/algorithms.md, "Recipes").
 constexpr int kPlainSweeps = 3;
-constexpr int kSplitIterations = 2;
-constexpr int kAlternations = 5;
-constexpr int kDowndatedSweeps = 3;
-constexpr float kSplitDelta = .05F;
-constexpr float kAlternationDelta = .01F;
+constexpr int kSplitIterations = 1;
+constexpr Ridge kSplitRidge = {.relative = .2F};
+constexpr Ridge kAlternationRidge = {.relative = .05F};
 constexpr int kEigenvectorRounds = 2;
 constexpr int kWarmSubspaceRounds = 2;
 constexpr int kLatticeFactorBits = 4;
+
+// How often Q is rounded: what a code's encoder costs beside the products.
+struct Effort {
+  int alternations;
+  int sweeps;  // against a downdated Hessian
+};
+constexpr Effort kLatticeEffort = {5, 3};
+constexpr Effort kTrellisEffort = {2, 2};
 
 class Recipe {
  public:
@@ -48,15 +54,15 @@ class Recipe {
   int IterationsOr(int fallback) const {
     return problem_.iterations > 0 ? problem_.iterations : fallback;
   }
-  // A sweep with a trellis costs as much as the LDLQ before it and gains about a percent.
-  int SweepsOf(int sweeps) const { return codebook().sequence() > 1 ? 0 : sweeps; }
+  bool Trellis() const { return codebook().sequence() > 1; }
+  const Effort& effort() const { return Trellis() ? kTrellisEffort : kLatticeEffort; }
   SweptHessian Plain() const { return {problem_.metric.hessian, {}, 0}; }
 
   absl::Status QuantiseOnly() {
     family_ = &problem_.family;
     CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight, problem_.metric.factor));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
-    const int sweeps = IterationsOr(SweepsOf(kPlainSweeps));
+    const int sweeps = IterationsOr(Trellis() ? 0 : kPlainSweeps);
     if (sweeps == 0) return Offer(q, {}).status();
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(problem_.weight, Plain(), q);
@@ -68,29 +74,53 @@ class Recipe {
   // W ~ signal + Q + correction: the signal is fitted to W before Q, the correction to what Q left,
   // with Q rounded against the Hessian that the correction will have repaired.
   absl::Status SplitRank() {
-    std::optional<Candidate> best;
-    for (const std::int64_t signal_rank : SignalRanks()) {
-      CALDERA_ASSIGN_OR_RETURN(Candidate candidate, StartSplit(signal_rank));
-      CALDERA_RETURN_IF_ERROR(FreshIteration(candidate));
-      if (!best || candidate.error < best->error) best = std::move(candidate);
-    }
-    const int iterations = IterationsOr(kSplitIterations);
-    for (int iteration = 1; iteration < iterations; ++iteration) {
-      if (iteration == iterations - 1) family_ = &problem_.family;
-      CALDERA_RETURN_IF_ERROR(FreshIteration(*best));
-    }
-    if (family_ == &problem_.family) return absl::OkStatus();
+    CALDERA_ASSIGN_OR_RETURN(
+        eigenvectors_, TopEigenvectors(context_, problem_.metric.hessian, problem_.header.rank,
+                                       kEigenvectorRounds));
+    CALDERA_ASSIGN_OR_RETURN(Candidate best, BestSplit());
     family_ = &problem_.family;
-    return FreshIteration(*best);
+    const int iterations = IterationsOr(kSplitIterations);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+      CALDERA_RETURN_IF_ERROR(FreshIteration(best));
+    }
+    return absl::OkStatus();
   }
 
-  // Signal ranks worth a try: a quarter and a half, whole code blocks, unless one is asked for.
-  std::vector<std::int64_t> SignalRanks() const {
-    if (problem_.signal_rank) return {*problem_.signal_rank};
-    const std::int64_t quarter = problem_.header.rank / 4 / 8 * 8;
-    const std::int64_t half = problem_.header.rank / 2 / 8 * 8;
-    if (quarter == half) return {half};
-    return {quarter, half};
+  // Signals of a half, a quarter, ... of the rank are tried while the error falls, unless one is
+  // asked for.
+  absl::StatusOr<Candidate> BestSplit() {
+    if (problem_.signal_rank) return Trial(*problem_.signal_rank);
+    std::int64_t signal_rank = HalfOf(problem_.header.rank);
+    CALDERA_ASSIGN_OR_RETURN(Candidate best, Trial(signal_rank));
+    while (signal_rank > 0) {
+      signal_rank = HalfOf(signal_rank);
+      CALDERA_ASSIGN_OR_RETURN(Candidate candidate, Trial(signal_rank));
+      if (candidate.error >= best.error) break;
+      best = std::move(candidate);
+    }
+    return best;
+  }
+
+  // In whole code blocks.
+  static std::int64_t HalfOf(std::int64_t rank) {
+    return rank / 2 / lattice::kCodeDimension * lattice::kCodeDimension;
+  }
+
+  // The cheapest iteration that tells splits apart; its error is that of the correction's fit.
+  absl::StatusOr<Candidate> Trial(std::int64_t signal_rank) {
+    CALDERA_ASSIGN_OR_RETURN(Candidate candidate, StartSplit(signal_rank));
+    const linalg::ConstViewF target = std::as_const(candidate.target).view();
+    CALDERA_ASSIGN_OR_RETURN(const Rounded q,
+                             RoundDowndated(target, candidate.rows.view(), kSplitRidge, 0));
+    FitOptions options = FitOptionsOf(candidate.correction_rank);
+    options.subspace_rounds = 1;
+    options.alternations = 1;
+    const linalg::MatrixF residual = Difference(target, q.decoded.view());
+    CALDERA_ASSIGN_OR_RETURN(LowRank correction,
+                             FitLowRank(context_, residual.view(), problem_.metric, options));
+    candidate.error = correction.squared;
+    candidate.rows = std::move(correction.r.decoded);
+    return candidate;
   }
 
   absl::StatusOr<Candidate> StartSplit(std::int64_t signal_rank) {
@@ -100,51 +130,48 @@ class Recipe {
     linalg::Copy(problem_.weight, candidate.target.view());
     if (signal_rank > 0) {
       FitOptions options = FitOptionsOf(signal_rank);
+      options.alternations = 1;
       CALDERA_ASSIGN_OR_RETURN(candidate.signal,
                                FitLowRank(context_, problem_.weight, {}, options));
       Subtract(candidate.signal, candidate.target);
     }
-    CALDERA_ASSIGN_OR_RETURN(candidate.rows,
-                             TopEigenvectors(context_, problem_.metric.hessian,
-                                             candidate.correction_rank, kEigenvectorRounds));
+    const auto rows = eigenvectors_.view().Rows(0, candidate.correction_rank);
+    candidate.rows = linalg::MatrixF(rows.rows, rows.columns);
+    linalg::Copy(linalg::ConstViewF(rows), candidate.rows.view());
     return candidate;
   }
 
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
-    CALDERA_ASSIGN_OR_RETURN(
-        Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitDelta, SweepsOf(1)));
-    linalg::MatrixF rest = Difference(target, std::as_const(q.decoded).view());
-    CALDERA_ASSIGN_OR_RETURN(const LowRank correction,
-                             FitLowRank(context_, std::as_const(rest).view(), problem_.metric,
+    CALDERA_ASSIGN_OR_RETURN(const Rounded q, RoundDowndated(target, candidate.rows.view(),
+                                                             kSplitRidge, effort().sweeps));
+    const linalg::MatrixF residual = Difference(target, q.decoded.view());
+    CALDERA_ASSIGN_OR_RETURN(LowRank correction,
+                             FitLowRank(context_, residual.view(), problem_.metric,
                                         FitOptionsOf(candidate.correction_rank)));
-    linalg::Copy(target, rest.view());
-    Subtract(correction, rest);
-    RunSweep(rest.view(), Plain(), q);
-    rest = linalg::MatrixF();  // its memory is wanted
     std::vector<const LowRank*> parts = {&correction};
     if (candidate.signal.rank() > 0) parts.insert(parts.begin(), &candidate.signal);
-    CALDERA_ASSIGN_OR_RETURN(candidate.error, Offer(q, parts));
-    candidate.rows = correction.r.decoded;
+    CALDERA_RETURN_IF_ERROR(Offer(q, parts).status());
+    candidate.rows = std::move(correction.r.decoded);
     return absl::OkStatus();
   }
 
   // Q against the Hessian downdated by R on W - L R, then L R on W - Q, ending on L R.
   absl::Status Alternate() {
-    CALDERA_ASSIGN_OR_RETURN(LowRank pair, FitLowRank(context_, problem_.weight, problem_.metric,
-                                                      FitOptionsOf(problem_.header.rank)));
-    const int iterations = IterationsOr(kAlternations);
+    family_ = &problem_.family;
+    FitOptions options = FitOptionsOf(problem_.header.rank);
+    CALDERA_ASSIGN_OR_RETURN(LowRank pair,
+                             FitLowRank(context_, problem_.weight, problem_.metric, options));
+    options.subspace_rounds = kWarmSubspaceRounds;
+    options.alternations = 1;
+    const int iterations = IterationsOr(effort().alternations);
     for (int iteration = 0; iteration < iterations; ++iteration) {
-      if (iteration == iterations - 1) family_ = &problem_.family;
       linalg::MatrixF target(problem_.weight.rows, problem_.weight.columns);
       linalg::Copy(problem_.weight, target.view());
       Subtract(pair, target);
-      CALDERA_ASSIGN_OR_RETURN(
-          const Rounded q, RoundDowndated(target.view(), pair.r.decoded.view(), kAlternationDelta,
-                                          kDowndatedSweeps));
-      FitOptions options = FitOptionsOf(problem_.header.rank);
+      CALDERA_ASSIGN_OR_RETURN(const Rounded q, RoundDowndated(target.view(), pair.r.decoded.view(),
+                                                               kAlternationRidge, effort().sweeps));
       options.start = pair.l.decoded.view();
-      options.subspace_rounds = kWarmSubspaceRounds;
       const linalg::MatrixF rest = Difference(problem_.weight, q.decoded.view());
       CALDERA_ASSIGN_OR_RETURN(LowRank next,
                                FitLowRank(context_, rest.view(), problem_.metric, options));
@@ -155,10 +182,10 @@ class Recipe {
   }
 
   absl::StatusOr<Rounded> RoundDowndated(linalg::ConstViewF target, linalg::ConstViewF rows,
-                                         float delta, int sweeps) {
+                                         Ridge ridge, int sweeps) {
     CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     CALDERA_ASSIGN_OR_RETURN(const DowndatedHessian downdated,
-                             Downdate(context_, problem_.metric.hessian, rows, delta));
+                             Downdate(context_, problem_.metric.hessian, rows, ridge));
     CALDERA_RETURN_IF_ERROR(SetGrid(target, downdated.factor.view()));
     Rounded q = RunLdlq(target, downdated.factor.view());
     for (int sweep = 0; sweep < sweeps; ++sweep) {
@@ -226,6 +253,8 @@ class Recipe {
   const Problem& problem_;
   BestIterate& best_;
   const lattice::CodebookFamily* family_;  // of the iterate at work
+  // Row spaces of subspace iteration are nested: the first k rows nearly span the top k.
+  linalg::MatrixF eigenvectors_;
   GroupScales scales_;                     // of the local rows
   std::vector<std::uint8_t> column_bits_;  // empty where all columns have the header's
   std::vector<ColumnCode> columns_;

@@ -5,14 +5,6 @@
 namespace caldera::model {
 namespace {
 
-constexpr base::Bits kFour(4);
-constexpr base::Bits kEight(8);
-constexpr base::Bits kSixteen(16);
-
-std::string Default(const std::string& name, std::int64_t rank, base::Bits l, base::Bits r) {
-  return ResolveCodebook(name, RecipeKind::kDefault, rank, l, r);
-}
-
 TEST(Recipe, HasAName) {
   for (const RecipeKind recipe : {RecipeKind::kDefault, RecipeKind::kPublished}) {
     const auto parsed = ParseRecipe(RecipeName(recipe));
@@ -23,18 +15,15 @@ TEST(Recipe, HasAName) {
   EXPECT_EQ(ParseRecipe("Default").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(Recipe, ChoosesACodebookByTheFactors) {
-  EXPECT_EQ(Default("", 64, kFour, kFour), "trellis-10");
-  EXPECT_EQ(Default("", 64, kSixteen, kFour), "trellis-10");
-  EXPECT_EQ(Default("", 64, kSixteen, kEight), "e8p");
-  EXPECT_EQ(Default("", 0, kSixteen, kSixteen), "trellis-10");
-  EXPECT_EQ(Default("trellis", 64, kSixteen, kSixteen), "trellis-12");
-  EXPECT_EQ(Default("abc", 64, kFour, kFour), "abc");
+TEST(Recipe, HasACodebookOfItsOwn) {
+  EXPECT_EQ(ResolveCodebook("", RecipeKind::kDefault), "trellis-10");
+  EXPECT_EQ(ResolveCodebook("", RecipeKind::kPublished), "e8p");
 }
 
-TEST(Recipe, ThePublishedOneIsE8p) {
-  EXPECT_EQ(ResolveCodebook("", RecipeKind::kPublished, 64, kFour, kFour), "e8p");
-  EXPECT_EQ(ResolveCodebook("trellis-10", RecipeKind::kPublished, 64, kFour, kFour), "trellis-10");
+TEST(Recipe, LeavesNamedCodebooksAlone) {
+  EXPECT_EQ(ResolveCodebook("trellis", RecipeKind::kDefault), "trellis-12");
+  EXPECT_EQ(ResolveCodebook("abc", RecipeKind::kDefault), "abc");
+  EXPECT_EQ(ResolveCodebook("trellis-10", RecipeKind::kPublished), "trellis-10");
 }
 
 }  // namespace
