@@ -19,23 +19,28 @@ linalg::MatrixF Transpose(linalg::ConstViewF a) {
   return transposed;
 }
 
-// B = (H R^T) C^-T.
-absl::StatusOr<linalg::MatrixF> BasisOf(Context& context, linalg::ConstViewF hessian,
-                                        linalg::ConstViewF rows) {
+// H R^T (n x r) and R H R^T, from float32 products.
+struct Weighted {
+  linalg::MatrixD product;
+  linalg::MatrixD gram;
+};
+
+Weighted WeightedRows(Context& context, linalg::ConstViewF hessian, linalg::ConstViewF rows) {
   const std::int64_t r = rows.rows;
-  const linalg::MatrixF product = SharedProduct(context, hessian, linalg::Transposed(rows));
-  linalg::MatrixD wide(product.rows(), r);
-  linalg::Copy(product.view(), wide.view());
-  linalg::MatrixD wide_rows(r, rows.columns);
-  linalg::Copy(rows, wide_rows.view());
-  linalg::MatrixD gram(r, r);
-  linalg::Gemm(wide_rows, wide, gram.view());
-  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor, RidgedCholesky(gram.view()));
-  linalg::SolveRightByRows(linalg::Transposed(factor.view()), wide.view());
+  Weighted weighted{Widen(SharedProduct(context, hessian, linalg::Transposed(rows)).view()),
+                    linalg::MatrixD(r, r)};
+  linalg::Gemm(Widen(rows), weighted.product, weighted.gram.view());
   context.flops += 3.0 * static_cast<double>(rows.columns) * static_cast<double>(r * r);
-  linalg::MatrixF basis(product.rows(), r);
-  linalg::Copy(std::as_const(wide).view(), basis.view());
-  return basis;
+  return weighted;
+}
+
+// B = (H R^T) C^-T.
+absl::StatusOr<linalg::MatrixF> BasisOf(const Weighted& weighted, double ridge) {
+  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor,
+                           RidgedCholesky(weighted.gram.view(), ridge));
+  linalg::MatrixD basis = weighted.product;
+  linalg::SolveRightByRows(linalg::Transposed(factor.view()), basis.view());
+  return Narrow(basis);
 }
 
 absl::StatusOr<linalg::MatrixF> FactorOf(linalg::ConstViewF hessian, linalg::ConstViewF basis,
@@ -54,9 +59,13 @@ absl::StatusOr<linalg::MatrixF> FactorOf(linalg::ConstViewF hessian, linalg::Con
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, float delta) {
   constexpr float kLargestRaise = 64;
-  CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF basis, BasisOf(context, hessian, rows));
+  const Weighted weighted = WeightedRows(context, hessian, rows);
   absl::Status status;
-  for (float raise = 1; raise <= kLargestRaise; raise *= 2) {
+  // Where rows of R nearly depend on others, the rounding of the float32 products may make B B^T
+  // exceed H: a larger ridge makes B smaller.
+  double ridge = kSmallestRidge;
+  for (float raise = 1; raise <= kLargestRaise; raise *= 2, ridge *= 10) {
+    CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF basis, BasisOf(weighted, ridge));
     auto factor = FactorOf(hessian, basis.view(), delta * raise);
     const auto n = static_cast<double>(hessian.rows);
     context.flops += n * n * static_cast<double>(rows.rows) + n * n * n / 3;
@@ -80,12 +89,12 @@ absl::StatusOr<linalg::MatrixF> TopEigenvectors(Context& context, linalg::ConstV
   return Transpose(vectors.view());
 }
 
-absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s) {
+absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s, double first_ridge) {
   const std::int64_t r = s.rows;
   double trace = 0;
   for (std::int64_t i = 0; i < r; ++i) trace += s(i, i);
   absl::Status status;
-  for (double ridge = 1e-8; ridge < 2; ridge *= 10) {
+  for (double ridge = first_ridge; ridge < 2; ridge *= 10) {
     linalg::MatrixD factor(r, r);
     linalg::Copy(s, factor.view());
     const double shift = trace > 0 ? ridge * trace / static_cast<double>(r) : 1;

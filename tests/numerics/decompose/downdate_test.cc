@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
+#include "numerics/decompose/hessian_state.h"
 #include "tests/numerics/decompose/cases.h"
 
 namespace caldera::decompose {
@@ -44,6 +46,24 @@ TEST(Downdate, AcceptsDependentRows) {
     rows(3, j) = 0;
   }
   EXPECT_TRUE(Downdate(one.context, Identity(24).view(), rows.view(), .05F).ok());
+}
+
+TEST(Downdate, AcceptsRowsThatDependButForTheirRounding) {
+  OneRank one;
+  const auto prepared = PrepareHessian(OutlierHessian(130), 3);
+  ASSERT_TRUE(prepared.ok());
+  const linalg::ConstViewF h = std::as_const(prepared->state().rotated).view();
+  const linalg::MatrixF row = Gaussian(1, 130, 2);
+  const linalg::MatrixF gains = Gaussian(1, 6, 4);
+  for (std::uint64_t seed = 10; seed < 60; ++seed) {
+    linalg::MatrixF rows = Gaussian(6, 130, seed);
+    for (std::int64_t k = 0; k < 6; ++k) {
+      for (std::int64_t j = 0; j < 130; ++j) {
+        rows(k, j) = gains(0, k) * row(0, j) * (1 + 2e-4F * rows(k, j));
+      }
+    }
+    EXPECT_TRUE(Downdate(one.context, h, rows.view(), .01F).ok()) << seed;
+  }
 }
 
 TEST(TopEigenvectors, FindThoseOfADiagonalMatrix) {
