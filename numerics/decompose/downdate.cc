@@ -21,23 +21,28 @@ linalg::MatrixF Transpose(linalg::ConstViewF a) {
   return transposed;
 }
 
-// B = (H R^T) C^-T.
-absl::StatusOr<linalg::MatrixF> BasisOf(Context& context, linalg::ConstViewF hessian,
-                                        linalg::ConstViewF rows) {
+// H R^T (n x r) and R H R^T, from float32 products.
+struct Weighted {
+  linalg::MatrixD product;
+  linalg::MatrixD gram;
+};
+
+Weighted WeightedRows(Context& context, linalg::ConstViewF hessian, linalg::ConstViewF rows) {
   const std::int64_t r = rows.rows;
-  const linalg::MatrixF product = SharedProduct(context, hessian, linalg::Transposed(rows));
-  linalg::MatrixD wide(product.rows(), r);
-  linalg::Copy(product.view(), wide.view());
-  linalg::MatrixD wide_rows(r, rows.columns);
-  linalg::Copy(rows, wide_rows.view());
-  linalg::MatrixD gram(r, r);
-  linalg::Gemm(wide_rows, wide, gram.view());
-  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor, RidgedCholesky(gram.view()));
-  linalg::SolveRightByRows(linalg::Transposed(factor.view()), wide.view());
+  Weighted weighted{Widen(SharedProduct(context, hessian, linalg::Transposed(rows)).view()),
+                    linalg::MatrixD(r, r)};
+  linalg::Gemm(Widen(rows), weighted.product, weighted.gram.view());
   context.flops += 3.0 * static_cast<double>(rows.columns) * static_cast<double>(r * r);
-  linalg::MatrixF basis(product.rows(), r);
-  linalg::Copy(std::as_const(wide).view(), basis.view());
-  return basis;
+  return weighted;
+}
+
+// B = (H R^T) C^-T.
+absl::StatusOr<linalg::MatrixF> BasisOf(const Weighted& weighted, double ridge) {
+  CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixD factor,
+                           RidgedCholesky(weighted.gram.view(), ridge));
+  linalg::MatrixD basis = weighted.product;
+  linalg::SolveRightByRows(linalg::Transposed(factor.view()), basis.view());
+  return Narrow(basis);
 }
 
 // Replaces `factor` by that of H - B B^T + delta I, zero above the diagonal. The ranks that share
@@ -79,15 +84,18 @@ float DeltaOf(linalg::ConstViewF hessian, linalg::ConstViewF basis, Ridge ridge)
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, Ridge ridge) {
   constexpr float kLargestRaise = 64;
+  const Weighted weighted = WeightedRows(context, hessian, rows);
   DowndatedHessian downdated;
-  CALDERA_ASSIGN_OR_RETURN(downdated.basis, BasisOf(context, hessian, rows));
   downdated.factor = dist::SharedMatrix(hessian.rows, hessian.columns, context.communicator);
-  const float delta = DeltaOf(hessian, std::as_const(downdated.basis).view(), ridge);
   absl::Status status;
-  for (float raise = 1; raise <= kLargestRaise; raise *= 2) {
-    downdated.delta = delta * raise;
-    status = FactorDowndated(context, hessian, std::as_const(downdated.basis).view(),
-                             downdated.delta, downdated.factor);
+  // Where rows of R nearly depend on others, the rounding of the float32 products may make B B^T
+  // exceed H: a larger ridge of R H R^T makes B smaller.
+  double gram_ridge = kSmallestRidge;
+  for (float raise = 1; raise <= kLargestRaise; raise *= 2, gram_ridge *= 10) {
+    CALDERA_ASSIGN_OR_RETURN(downdated.basis, BasisOf(weighted, gram_ridge));
+    const linalg::ConstViewF basis = std::as_const(downdated.basis).view();
+    downdated.delta = raise * DeltaOf(hessian, basis, ridge);
+    status = FactorDowndated(context, hessian, basis, downdated.delta, downdated.factor);
     if (status.ok()) return downdated;
   }
   return base::FailedPrecondition("downdated hessian: {}", base::MessageOf(status));
@@ -105,12 +113,12 @@ absl::StatusOr<linalg::MatrixF> TopEigenvectors(Context& context, linalg::ConstV
   return Transpose(vectors.view());
 }
 
-absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s) {
+absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s, double first_ridge) {
   const std::int64_t r = s.rows;
   double trace = 0;
   for (std::int64_t i = 0; i < r; ++i) trace += s(i, i);
   absl::Status status;
-  for (double ridge = 1e-8; ridge < 2; ridge *= 10) {
+  for (double ridge = first_ridge; ridge < 2; ridge *= 10) {
     linalg::MatrixD factor(r, r);
     linalg::Copy(s, factor.view());
     const double shift = trace > 0 ? ridge * trace / static_cast<double>(r) : 1;

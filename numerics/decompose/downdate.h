@@ -31,8 +31,9 @@ struct Ridge {
 };
 
 // `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2
-// up to x64) until the factor exists; then FAILED_PRECONDITION. 2 n^2 r flops split between the
-// ranks, n^2 r + n^3 / 3 between those that share memory, and one gather of n x r.
+// up to x64), and with it the ridge of R H R^T (x10), until the factor exists; then
+// FAILED_PRECONDITION. 2 n^2 r flops split between the ranks, n^2 r + n^3 / 3 between those that
+// share memory, and one gather of n x r.
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, Ridge ridge);
 
@@ -42,10 +43,13 @@ absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF h
 absl::StatusOr<linalg::MatrixF> TopEigenvectors(Context& context, linalg::ConstViewF hessian,
                                                 std::int64_t count, int rounds);
 
+inline constexpr double kSmallestRidge = 1e-8;
+
 // The lower Cholesky factor of S + t I (zero above the diagonal) with t = ridge * tr S / r for the
-// first ridge of 1e-8, 1e-7 ... 1 that works; the identity when S is 0. S: r x r symmetric, lower
-// triangle read.
-absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s);
+// first ridge of `first_ridge`, ten times that ... 1 that works; the identity when S is 0. S: r x r
+// symmetric, lower triangle read.
+absl::StatusOr<linalg::MatrixD> RidgedCholesky(linalg::ConstViewD s,
+                                               double first_ridge = kSmallestRidge);
 
 }  // namespace caldera::decompose
 

@@ -133,18 +133,30 @@ double LocalMaxAbs(ConstViewD a) {
   return largest;
 }
 
+// C with S + ridge tr S = C C^T for the first ridge that works. The rounding of a Gram matrix is a
+// small multiple of 1e-16 of its trace, and far more where a few rows hold all of it: the grid of
+// the exact sums allows every row to be as large as the largest.
+absl::StatusOr<MatrixD> RidgedFactor(const MatrixD& gram, double trace) {
+  absl::Status status;
+  for (double ridge = 1e-14; ridge < 2e-6; ridge *= 10) {
+    MatrixD factor = gram;
+    for (std::int64_t i = 0; i < gram.rows(); ++i) factor(i, i) += ridge * trace;
+    status = linalg::CholeskyLower(factor.view());
+    if (status.ok()) return factor;
+  }
+  return status;
+}
+
 // L <- L C^-T with L^T L + ridge = C C^T. The Gram matrix, hence the outcome, is the same on every
 // rank.
 absl::Status CholeskyQr(ViewD l, const RowPartition& partition, Communicator& communicator) {
   const double largest = LargestOverRanks(LocalMaxAbs(ConstViewD(l)), communicator);
-  MatrixD gram = GramOf(l, largest, partition, communicator);
+  const MatrixD gram = GramOf(l, largest, partition, communicator);
   double trace = 0;
   for (std::int64_t i = 0; i < gram.rows(); ++i) trace += gram(i, i);
   if (trace == 0) return absl::OkStatus();
-  // The rounding of a Gram matrix in float64 is a small multiple of 1e-16 of its trace.
-  for (std::int64_t i = 0; i < gram.rows(); ++i) gram(i, i) += 1e-14 * trace;
-  CALDERA_RETURN_IF_ERROR(linalg::CholeskyLower(gram.view()));
-  linalg::SolveRightByRows(linalg::Transposed(ConstViewD(gram.view())), l, partition.block_rows());
+  CALDERA_ASSIGN_OR_RETURN(const MatrixD factor, RidgedFactor(gram, trace));
+  linalg::SolveRightByRows(linalg::Transposed(factor.view()), l, partition.block_rows());
   return absl::OkStatus();
 }
 

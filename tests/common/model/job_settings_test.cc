@@ -34,7 +34,7 @@ TEST(JobSettings, NamesEveryFieldThatIsWrong) {
   settings.samples = -1;
   settings.seq_len = 1;
   settings.ranges = 5000;
-  settings.decomposition = {"abc", "e9", 5, -1, 3, 5, -1};
+  settings.decomposition = {"abc", "e9", 5, -1, 3, 5, -1, 0, ""};
   settings.embedding_bits = 7;
   EXPECT_THAT(FieldsOf(CheckSettings(WithDefaults(settings))),
               testing::IsSupersetOf(
@@ -70,7 +70,7 @@ TEST(JobSettings, TheRankFitsEveryMatrix) {
 
 TEST(JobSettings, MakeTheHeaderOfAMatrix) {
   JobSettings settings;
-  settings.decomposition = {"published", "", 3, 8, 16, 8, 0};
+  settings.decomposition = {"published", "", 3, 8, 16, 8, 0, 0, ""};
   const CompressedMatrixHeader header = HeaderFor(WithDefaults(settings).decomposition, {64, 48});
   EXPECT_EQ(header.rows, 64);
   EXPECT_EQ(header.columns, 48);

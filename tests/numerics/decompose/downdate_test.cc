@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "numerics/decompose/hessian_state.h"
 #include "numerics/dist/thread_communicator.h"
 #include "tests/numerics/decompose/cases.h"
 
@@ -67,13 +69,13 @@ TEST(Downdate, RaisesDeltaAlikeOnRanksThatShareTheFactor) {
   h(140, 140) = -.03F;
   const linalg::MatrixF rows = Gaussian(5, 300, 2);
   OneRank one;
-  const auto alone = Downdate(one.context, h.view(), rows.view(), .01F);
+  const auto alone = Downdate(one.context, h.view(), rows.view(), {.01F, 0});
   ASSERT_TRUE(alone.ok());
   EXPECT_GT(alone->delta, .02F);
   dist::RunRanks(3, [&](dist::Communicator& communicator) {
     const dist::RowPartition partition(64, 64, 3);
     Context context{partition, communicator};
-    const auto shared = Downdate(context, h.view(), rows.view(), .01F);
+    const auto shared = Downdate(context, h.view(), rows.view(), {.01F, 0});
     ASSERT_TRUE(shared.ok());
     EXPECT_EQ(shared->delta, alone->delta);
     EXPECT_LT(context.flops, .5 * one.context.flops);
@@ -82,6 +84,24 @@ TEST(Downdate, RaisesDeltaAlikeOnRanksThatShareTheFactor) {
       EXPECT_TRUE(std::equal(row, row + 300, shared->factor.view().row(i))) << i;
     }
   });
+}
+
+TEST(Downdate, AcceptsRowsThatDependButForTheirRounding) {
+  OneRank one;
+  const auto prepared = PrepareHessian(OutlierHessian(130), 3);
+  ASSERT_TRUE(prepared.ok());
+  const linalg::ConstViewF h = std::as_const(prepared->state().rotated).view();
+  const linalg::MatrixF row = Gaussian(1, 130, 2);
+  const linalg::MatrixF gains = Gaussian(1, 6, 4);
+  for (std::uint64_t seed = 10; seed < 60; ++seed) {
+    linalg::MatrixF rows = Gaussian(6, 130, seed);
+    for (std::int64_t k = 0; k < 6; ++k) {
+      for (std::int64_t j = 0; j < 130; ++j) {
+        rows(k, j) = gains(0, k) * row(0, j) * (1 + 2e-4F * rows(k, j));
+      }
+    }
+    EXPECT_TRUE(Downdate(one.context, h, rows.view(), {.01F, 0}).ok()) << seed;
+  }
 }
 
 TEST(TopEigenvectors, FindThoseOfADiagonalMatrix) {

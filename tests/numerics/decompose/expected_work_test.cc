@@ -44,7 +44,9 @@ struct Case {
             static_cast<std::int32_t>(rank),
             l_bits,
             r_bits,
-            iterations};
+            iterations,
+            0,
+            ""};
   }
 };
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "common/base/status.h"
 #include "numerics/dist/thread_communicator.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/random.h"
@@ -126,6 +127,22 @@ TEST(TallMatrix, OrthonormalizesDependentColumnsWithinTheirSpan) {
   EXPECT_NEAR(gram(1, 1), 1, 1e-6);
   EXPECT_LE(gram(2, 2), 1 + 1e-6);
   EXPECT_EQ(gram(3, 3), 0);
+}
+
+TEST(TallMatrix, OrthonormalizesDependentColumnsOfWhichOneRowHoldsNearlyAll) {
+  // The grid of the sums is then coarse beside the trace of the Gram matrix.
+  for (const std::int64_t rows : {8, 200, 5000}) {
+    MatrixF l = Normal(rows, 8, 3);
+    for (std::int64_t k = 0; k < 8; ++k) {
+      for (std::int64_t i = 0; i < rows; ++i) l(i, k) = l(i, 0) * static_cast<float>(1 + k % 3);
+      l(rows / 2, k) = 1e6F * static_cast<float>(1 + k % 3);
+    }
+    SerialCommunicator serial;
+    const RowPartition partition(rows, 64, 1);
+    const absl::Status status = OrthonormalizeColumns(l.view(), partition, serial);
+    ASSERT_TRUE(status.ok()) << rows << ": " << base::MessageOf(status);
+    EXPECT_NEAR(Gram(l.view(), partition, serial)(0, 0), 1, 1e-5) << rows;
+  }
 }
 
 TEST(TallMatrix, RefusesNanOnEveryRank) {
