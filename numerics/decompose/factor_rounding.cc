@@ -1,6 +1,7 @@
 #include "numerics/decompose/factor_rounding.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -16,9 +17,52 @@ namespace caldera::decompose {
 namespace {
 
 constexpr base::Bits kLatticeBits{4};
+constexpr base::Bits kIntegerBits{8};
 
 bool ByFeedback(const FactorGrid& grid) {
-  return grid.bits == kLatticeBits && grid.rounding == FactorRounding::kFeedback;
+  return (grid.bits == kLatticeBits || grid.bits == kIntegerBits) &&
+         grid.rounding == FactorRounding::kFeedback;
+}
+
+// The grid of 8-bit factors for Ldlq, without codes: 8 of them do not fit in one of a Codebook, and
+// QuantiseL and QuantiseR find the integers of values on the grid again.
+class Integers final : public lattice::Codebook {
+ public:
+  base::Bits bits() const override { return kIntegerBits; }
+  float input_rms() const override { return 1; }
+  double gaussian_error() const override { return 1. / 12; }
+  bool exact() const override { return true; }
+
+  void Encode(const float* x, std::size_t stride, std::size_t count, std::uint32_t* codes,
+              float* decoded) const override {
+    constexpr float kLargest = 127;
+    std::fill_n(codes, count, 0U);
+    for (std::size_t i = 0; i < lattice::kCodeDimension; ++i) {
+      for (std::size_t v = i * stride; v < i * stride + count; ++v) {
+        decoded[v] = std::clamp(std::nearbyint(x[v]), -kLargest, kLargest);
+      }
+    }
+  }
+  void Decode(const lattice::CodeRows&, float*, std::size_t) const override {}
+};
+
+absl::StatusOr<const lattice::Codebook*> GridOf(base::Bits bits) {
+  static const Integers integers;
+  if (bits == kIntegerBits) return &integers;
+  return lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits);
+}
+
+// Rounds out.decoded to the grid of out.scales, with codes.
+absl::Status EncodeLeft(base::Bits bits, Factor& out) {
+  const linalg::ViewF l = out.decoded.view();
+  out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
+  return lattice::QuantiseL(l, bits, out.scales, out.codes, l);
+}
+
+absl::Status EncodeRight(base::Bits bits, Factor& out) {
+  const linalg::ViewF r = out.decoded.view();
+  out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
+  return lattice::QuantiseR(r, bits, out.scales, out.codes, r);
 }
 
 // Statistics of the columns of the whole L: block partials of all ranks, added in block order.
@@ -93,9 +137,8 @@ std::vector<std::uint32_t> PadCodes(const std::vector<std::uint32_t>& codes, std
 }
 
 absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF l,
-                                           linalg::ConstViewD gram, Factor out) {
-  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
-                           lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+                                           linalg::ConstViewD gram, base::Bits bits, Factor out) {
+  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook, GridOf(bits));
   CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF factor, ScaledFactor(gram, out.scales));
   std::vector<float> inverse(out.scales.size());
   std::transform(out.scales.begin(), out.scales.end(), inverse.begin(),
@@ -106,6 +149,7 @@ absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF 
   context.flops += LdlqFlops(l.rows, l.columns);
   out.codes = PadCodes(rounded.codes, l.columns);
   out.decoded = ScaleColumns(rounded.decoded.view(), out.scales);
+  if (bits != kLatticeBits) CALDERA_RETURN_IF_ERROR(EncodeLeft(bits, out));
   return out;
 }
 
@@ -117,9 +161,9 @@ void GatherInto(Context& context, std::span<const T> part, std::span<T> whole) {
 }
 
 absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF r,
-                                            linalg::ConstViewF factor, Factor out) {
-  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook,
-                           lattice::FindCodebook(model::CodebookKind::kE8P, kLatticeBits));
+                                            linalg::ConstViewF factor, base::Bits bits,
+                                            Factor out) {
+  CALDERA_ASSIGN_OR_RETURN(const lattice::Codebook* codebook, GridOf(bits));
   const std::int64_t block = r.rows > 64 ? 64 : 32;
   const dist::RowPartition shares(r.rows, block, context.communicator.size());
   const int rank = context.communicator.rank();
@@ -128,11 +172,14 @@ absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF
   const RowGrid grid{codebook, out.scales};
   const Rounded rounded = Ldlq(r.Rows(first, count), factor, grid.Rows(first, count), block);
   context.flops += LdlqFlops(count, r.columns);
-  out.codes.resize(static_cast<std::size_t>(VectorsOf(r.rows) * r.columns));
-  GatherInto<std::uint32_t>(context, rounded.codes, out.codes);
+  if (bits == kLatticeBits) {
+    out.codes.resize(static_cast<std::size_t>(VectorsOf(r.rows) * r.columns));
+    GatherInto<std::uint32_t>(context, rounded.codes, out.codes);
+  }
   GatherInto<float>(context,
                     std::span(rounded.decoded.data(), static_cast<std::size_t>(count * r.columns)),
                     std::span(out.decoded.data(), static_cast<std::size_t>(r.rows * r.columns)));
+  if (bits != kLatticeBits) CALDERA_RETURN_IF_ERROR(EncodeRight(bits, out));
   return out;
 }
 
@@ -207,10 +254,10 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
   out.scales =
       Widened(lattice::ScalesOf(GlobalColumnStatistics(context, l), context.partition.rows(), bits),
               grid.widening);
-  if (ByFeedback(grid)) return RoundLeftByFeedback(context, l, gram, std::move(out));
+  if (ByFeedback(grid)) return RoundLeftByFeedback(context, l, gram, bits, std::move(out));
   out.decoded = linalg::MatrixF(l.rows, l.columns);
-  out.codes.resize(static_cast<std::size_t>(lattice::LCodeCount(l.rows, l.columns, bits)));
-  CALDERA_RETURN_IF_ERROR(lattice::QuantiseL(l, bits, out.scales, out.codes, out.decoded.view()));
+  linalg::Copy(l, out.decoded.view());
+  CALDERA_RETURN_IF_ERROR(EncodeLeft(bits, out));
   return out;
 }
 
@@ -221,10 +268,10 @@ absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const 
   out.scales = lattice::ScalesOf(lattice::StatisticsOfRows(r), r.columns, bits);
   out.decoded = linalg::MatrixF(r.rows, r.columns);
   if (ByFeedback(grid) && !metric.IsIdentity()) {
-    return RoundRightByFeedback(context, r, metric.factor, std::move(out));
+    return RoundRightByFeedback(context, r, metric.factor, bits, std::move(out));
   }
-  out.codes.resize(static_cast<std::size_t>(lattice::RCodeCount(r.rows, r.columns, bits)));
-  CALDERA_RETURN_IF_ERROR(lattice::QuantiseR(r, bits, out.scales, out.codes, out.decoded.view()));
+  linalg::Copy(r, out.decoded.view());
+  CALDERA_RETURN_IF_ERROR(EncodeRight(bits, out));
   return out;
 }
 

@@ -1,9 +1,9 @@
 // Rounding of the low-rank factors to their 4-, 8- and 16-bit grids.
 //
-// 4 bits: LDLQ in the metric that the error of the factor is seen through, R H R^T for L and H for
-// R; with a mixed basis (random rotation of the rank indices) the noise falls from the arithmetic
-// to nearly the geometric mean of the metric's spectrum. 8 and 16 bits: plain rounding. Internal to
-// numerics/decompose.
+// 4 and 8 bits: LDLQ in the metric that the error of the factor is seen through, R H R^T for L and
+// H for R; with a mixed basis (random rotation of the rank indices) the noise falls from the
+// arithmetic to nearly the geometric mean of the metric's spectrum. 16 bits: plain rounding.
+// Internal to numerics/decompose.
 #ifndef CALDERA_NUMERICS_DECOMPOSE_FACTOR_ROUNDING_H_
 #define CALDERA_NUMERICS_DECOMPOSE_FACTOR_ROUNDING_H_
 
@@ -20,7 +20,7 @@ namespace caldera::decompose {
 // heavier than those of the normal distribution.
 struct FactorGrid {
   base::Bits bits;
-  FactorRounding rounding = FactorRounding::kFeedback;  // without effect at 8 and 16 bits
+  FactorRounding rounding = FactorRounding::kFeedback;  // without effect at 16 bits
   float widening = 1;
 };
 
@@ -29,7 +29,7 @@ absl::StatusOr<Factor> RoundLeft(Context& context, linalg::ConstViewF l, linalg:
                                  const FactorGrid& grid);
 
 // `r`: r x n, the same on every rank, as is the result; each rank rounds a share of the rows.
-// r n^2 flops over all ranks at 4 bits, one gather.
+// r n^2 flops over all ranks at 4 and 8 bits, one gather.
 absl::StatusOr<Factor> RoundRight(Context& context, linalg::ConstViewF r, const Metric& metric,
                                   const FactorGrid& grid);
 

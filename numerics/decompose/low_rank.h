@@ -25,8 +25,8 @@ struct Metric {
   bool IsIdentity() const { return hessian.empty(); }
 };
 
-// kFeedback: 4-bit factors in a random basis, rounded by LDLQ. kPlain: each to its nearest grid
-// point, in the basis of the regression.
+// kFeedback: 4- and 8-bit factors in a random basis, rounded by LDLQ. kPlain: each to its nearest
+// grid point, in the basis of the regression.
 enum class FactorRounding { kFeedback, kPlain };
 
 struct FitOptions {

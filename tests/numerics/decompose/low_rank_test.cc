@@ -142,16 +142,18 @@ TEST(FactorRounding, FeedbackBeatsPlainRoundingInItsMetric) {
   const TestMetric test(128);
   OneRank one(64);
   const linalg::MatrixF r = Gaussian(32, 128, 4);
-  const auto plain = RoundRight(one.context, r.view(), {}, {base::Bits(4)});
-  const auto fed_back = RoundRight(one.context, r.view(), test.metric(), {base::Bits(4)});
-  ASSERT_TRUE(plain.ok() && fed_back.ok());
   const auto error = [&](const Factor& rounded) {
     const linalg::MatrixF d = Difference(r.view(), rounded.decoded.view());
     linalg::MatrixF dh(32, 128);
     linalg::Gemm(d, test.hessian, dh.view());
     return linalg::Dot(dh.view(), d.view());
   };
-  EXPECT_LT(error(*fed_back), .5 * error(*plain));
+  for (const int bits : {4, 8}) {
+    const auto plain = RoundRight(one.context, r.view(), {}, {base::Bits(bits)});
+    const auto fed_back = RoundRight(one.context, r.view(), test.metric(), {base::Bits(bits)});
+    ASSERT_TRUE(plain.ok() && fed_back.ok());
+    EXPECT_LT(error(*fed_back), .5 * error(*plain)) << bits;
+  }
 }
 
 TEST(FitLowRank, GivesTheSameBitsForAnyNumberOfRanks) {

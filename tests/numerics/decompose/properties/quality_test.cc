@@ -160,7 +160,7 @@ TEST_P(DrawnLayer, MoreRankOrFinerFactorsNeverHurt) {
   ExpectStep("r64_over_r16", sixteen, most, 1);
   const double eight_bits = ladder.Error(q_bits, 64, 8);
   const double sixteen_bits = ladder.Error(q_bits, 64, 16);
-  ExpectStep("f16_over_f4", most, sixteen_bits, 1);
+  ExpectStep("f8_over_f4", most, eight_bits, 1.02);
   ExpectStep("f16_over_f8", eight_bits, sixteen_bits, 1.02);
 }
 
