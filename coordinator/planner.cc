@@ -79,9 +79,26 @@ absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
   return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(), path);
 }
 
+// A target must leave room for 2 bits everywhere; `sizes` are within the budget if any are.
+absl::Status CheckBudget(std::uint64_t budget, const model::CheckpointSizes& sizes,
+                         const model::JobSettings& settings) {
+  if (sizes.matrix_bytes <= budget) return absl::OkStatus();
+  return ViolationsToStatus(
+      {{"decomposition.target_bits",
+        fmt::format("{} leaves {} bytes for matrices, which take {} with 2 bits and rank {}",
+                    settings.decomposition.target_bits, budget, sizes.matrix_bytes,
+                    settings.decomposition.rank)}});
+}
+
 absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
+  const model::JobSettings asked = SettingsOf(plan->spec);
+  CALDERA_ASSIGN_OR_RETURN(const model::JobSettings settings, model::WithSameBits(model, asked));
   CALDERA_ASSIGN_OR_RETURN(const model::CheckpointSizes sizes,
-                           model::EstimateSizes(model, SettingsOf(plan->spec)));
+                           model::EstimateSizes(model, settings));
+  if (asked.decomposition.target_bits > 0) {
+    CALDERA_ASSIGN_OR_RETURN(plan->matrix_budget_bytes, model::MatrixBudget(model, asked));
+    CALDERA_RETURN_IF_ERROR(CheckBudget(plan->matrix_budget_bytes, sizes, asked));
+  }
   plan->output_bytes = sizes.output_bytes;
   // The matrices lie in the store by themselves and in the shards.
   plan->store_bytes = sizes.matrix_bytes + sizes.output_bytes +

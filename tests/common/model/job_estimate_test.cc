@@ -63,8 +63,10 @@ TEST(JobEstimate, TimeIsWorkOverRates) {
   MachineRates slow = kRates;
   slow.trellis_10 /= 10;
   EXPECT_GT(EstimateNeeds(Config(), Settings(64), {}, slow).seconds, 1.5 * needs.seconds);
-  EXPECT_EQ(EstimateNeeds(Config(), Settings(64, 16), {}, slow).seconds,
-            EstimateNeeds(Config(), Settings(64, 16), {}, kRates).seconds);
+  JobSettings lattice = Settings(64, 16);
+  lattice.decomposition.codebook = "e8p";
+  EXPECT_EQ(EstimateNeeds(Config(), lattice, {}, slow).seconds,
+            EstimateNeeds(Config(), lattice, {}, kRates).seconds);
 }
 
 TEST(JobEstimate, MixedColumnsCostWhatTheirBitsCost) {
