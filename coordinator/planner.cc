@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/model/calibration_text.h"
 #include "common/model/compressed_matrix.h"
+#include "common/model/embedding_table.h"
 #include "common/model/hf_model.h"
 #include "common/model/json_object.h"
 #include "common/model/local_files.h"
@@ -109,13 +110,13 @@ std::uint64_t HessianBytes(const model::ModelConfig& config, const v1::JobSpec& 
                                     spec.calibration().ranges());
 }
 
-void EstimateBytes(const model::ModelConfig& config, JobPlan* plan) {
-  const auto per_value = static_cast<std::uint64_t>(plan->spec.embedding_bits() / 8);
-  const std::uint64_t embeddings =
-      static_cast<std::uint64_t>(Elements(model::NonLayerTensors(config))) * per_value;
-  const std::uint64_t matrices = MatrixBytes(config, plan->spec);
-  plan->output_bytes = matrices + embeddings;
-  plan->store_bytes = 2 * matrices + embeddings + HessianBytes(config, plan->spec);
+void EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
+  const std::uint64_t matrices = MatrixBytes(model.config, plan->spec);
+  const std::uint64_t others =
+      model::EmbeddingBytes(model.config, base::Bits(plan->spec.embedding_bits())) +
+      model::KeptBytes(model.config, *model.tensors);
+  plan->output_bytes = matrices + others;
+  plan->store_bytes = 2 * matrices + others + HessianBytes(model.config, plan->spec);
 }
 
 // Free bytes of the file system that `path` will lie on; nullopt where nobody knows.
@@ -176,7 +177,7 @@ absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::Check
   CALDERA_RETURN_IF_ERROR(PlanCalibration(model, &plan));
   plan.model = Summarize(model);
   plan.work = EstimateWork(model.config, plan.spec);
-  EstimateBytes(model.config, &plan);
+  EstimateBytes(model, &plan);
   CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
   return plan;
 }

@@ -25,7 +25,7 @@ struct JobPlan {
   std::int64_t calibration_tokens = 0;  // of the whole text
   WorkEstimate work;
   std::uint64_t store_bytes = 0;   // objects, shards, Hessians: what the store will hold at most
-  std::uint64_t output_bytes = 0;  // the published checkpoint
+  std::uint64_t output_bytes = 0;  // tensors of the published checkpoint, exactly
 };
 
 // Errors, each naming the culprit: INVALID_ARGUMENT with field violations for a bad spec, rank too

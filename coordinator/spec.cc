@@ -137,7 +137,7 @@ std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec) {
   check.Uri("output_uri", spec.output_uri());
   CheckCalibration(spec.calibration(), &check);
   CheckDecomposition(spec.decomposition(), &check);
-  check.OneOf("embedding_bits", spec.embedding_bits(), {8, 16});
+  check.OneOf("embedding_bits", spec.embedding_bits(), {4, 8, 16});
   return check.Take();
 }
 

@@ -66,6 +66,20 @@ std::vector<ExpectedTensor> NonLayerTensors(const ModelConfig& config) {
   return tensors;
 }
 
+std::uint64_t KeptBytes(const ModelConfig& config, const TensorSource& source) {
+  std::vector<ExpectedTensor> kept = {{kFinalNormName, {config.hidden_size}}};
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const auto others = OtherLayerTensors(config, layer);
+    kept.insert(kept.end(), others.begin(), others.end());
+  }
+  std::int64_t bytes = 0;
+  for (const ExpectedTensor& tensor : kept) {
+    const Dtype dtype = source.Find(tensor.name)->dtype;
+    bytes += tensor.shape.front() * BlockBytes(IsBlockType(dtype) ? Dtype::kBF16 : dtype);
+  }
+  return static_cast<std::uint64_t>(bytes);
+}
+
 absl::Status CheckTensor(const TensorSource& source, const ExpectedTensor& expected) {
   const TensorInfo* found = source.Find(expected.name);
   if (found == nullptr) {

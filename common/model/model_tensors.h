@@ -37,6 +37,10 @@ std::vector<ExpectedTensor> OtherLayerTensors(const ModelConfig& config, int lay
 // Tensors outside the layers: embeddings, final norm, and the head when it is not tied.
 std::vector<ExpectedTensor> NonLayerTensors(const ModelConfig& config);
 
+// Bytes of norms and biases as a compressed checkpoint keeps them: in the dtype of `source`, GGUF
+// block types as BF16. Precondition: `source` has them.
+std::uint64_t KeptBytes(const ModelConfig& config, const TensorSource& source);
+
 // OK when `source` has this tensor in this shape with a float or block dtype. NOT_FOUND or
 // INVALID_ARGUMENT names source, tensor, found and expected shape.
 absl::Status CheckTensor(const TensorSource& source, const ExpectedTensor& expected);
