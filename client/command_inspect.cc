@@ -37,6 +37,7 @@ Json SummaryJson(const store::Checkpoint& checkpoint) {
           {"parameters", manifest.model.parameters},
           {"target_bits", manifest.spec.decomposition.target_bits},
           {"bits_per_weight", manifest.bits_per_weight},
+          {"embedding_bits", manifest.spec.embedding_bits},
           {"model_bits_per_weight", manifest.model_bits_per_weight},
           {"bytes", manifest.output_bytes},
           {"source_bytes", manifest.model.source_bytes},

@@ -45,7 +45,8 @@ void AddSettingFlags(CLI::App& command, SpecFlags& flags) {
   command.add_option("--l-bits", flags.l_bits, "bits of L alone");
   command.add_option("--r-bits", flags.r_bits, "bits of R alone");
   command.add_option("--iterations", flags.iterations, "outer iterations, 0 = default");
-  command.add_option("--embedding-bits", flags.embedding_bits, "8 or 16")->capture_default_str();
+  command.add_option("--embedding-bits", flags.embedding_bits, "of embedding and head: 4, 8 or 16")
+      ->capture_default_str();
   command.add_option("--seed", flags.seed, "of windows and signs")->capture_default_str();
   command.add_flag("--keep-hessians", flags.keep_hessians, "leave partial Hessians in the store");
 }

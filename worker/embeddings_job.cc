@@ -1,6 +1,7 @@
 #include "worker/embeddings_job.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <span>
 #include <string>
@@ -9,6 +10,8 @@
 
 #include "common/base/status.h"
 #include "common/model/embedding_code.h"
+#include "common/model/embedding_nibbles.h"
+#include "common/model/embedding_table.h"
 #include "common/model/model_tensors.h"
 #include "common/model/safetensors_writer.h"
 
@@ -22,6 +25,12 @@ struct Part {
   model::SafetensorsDeclaration declaration;
   std::vector<std::byte> bytes;
   std::string streamed_from;  // source tensor; empty: bytes
+};
+
+// What the shard will hold.
+struct Content {
+  model::SafetensorsWriter::Metadata metadata = {{"format", "pt"}};
+  std::vector<Part> parts;
 };
 
 template <typename T>
@@ -67,6 +76,49 @@ absl::Status AddCoded(const model::TensorSource& source, const model::TensorInfo
   return absl::OkStatus();
 }
 
+// Column scales of a table at 4 bits. A head reads what the final norm gives, so its weights say
+// how much a column matters; an embedding that is no head has no such weights.
+absl::StatusOr<model::NibbleColumns> PlanColumns(Leader& leader, const model::TensorInfo& tensor) {
+  const model::OpenedModel& model = leader.inputs.model();
+  model::ColumnPowers powers(tensor.row_elements());
+  CALDERA_RETURN_IF_ERROR(ForRows(*model.tensors, tensor, [&](const std::vector<float>& rows) {
+    leader.keeper.Advance();
+    return powers.Add(rows);
+  }));
+  std::vector<float> importance;
+  if (tensor.name == model::kHeadName || model.config.tie_word_embeddings) {
+    CALDERA_ASSIGN_OR_RETURN(importance, model.tensors->ReadAll(model::kFinalNormName));
+    for (const float weight : importance) {
+      if (std::isfinite(weight)) continue;
+      return base::InvalidArgument("{}: value {} is not finite", model::kFinalNormName, weight);
+    }
+  }
+  return powers.Plan(importance);
+}
+
+// A table at 4 bits: "X.weight" becomes "X.codes", "X.scale" and "X.column_scale".
+absl::Status AddNibbles(Leader& leader, const model::TensorInfo& tensor, Content& content) {
+  CALDERA_ASSIGN_OR_RETURN(const model::NibbleColumns columns, PlanColumns(leader, tensor));
+  model::NibbleCode code;
+  const auto add = [&](const std::vector<float>& rows) {
+    leader.keeper.Advance();
+    CALDERA_RETURN_IF_ERROR(leader.keeper.StopReason());
+    CALDERA_ASSIGN_OR_RETURN(const model::NibbleCode piece, model::EncodeNibbles(rows, columns));
+    code.codes.insert(code.codes.end(), piece.codes.begin(), piece.codes.end());
+    code.scales.insert(code.scales.end(), piece.scales.begin(), piece.scales.end());
+    return absl::OkStatus();
+  };
+  CALDERA_RETURN_IF_ERROR(ForRows(*leader.inputs.model().tensors, tensor, add));
+  const std::string stem = tensor.name.substr(0, tensor.name.rfind(".weight"));
+  const model::EmbeddingHeader header{tensor.rows(), tensor.row_elements(), base::Bits{4}};
+  const auto declarations = model::EmbeddingTensors(header, stem);
+  content.parts.push_back({declarations[0], BytesOf(code.codes), ""});
+  content.parts.push_back({declarations[1], BytesOf(code.scales), ""});
+  content.parts.push_back({declarations[2], BytesOf(columns.scales), ""});
+  content.metadata[stem] = model::EmbeddingHeaderToJson(header);
+  return absl::OkStatus();
+}
+
 // Plain types as given; GGUF block types (and, for tables, float32) as BF16.
 enum class WideFloat { kKeep, kNarrow };
 absl::Status AddPlain(const model::TensorSource& source, const model::TensorInfo& tensor,
@@ -92,22 +144,26 @@ absl::Status StreamAsBFloat16(const model::TensorSource& source, const Part& par
   });
 }
 
-absl::StatusOr<std::vector<Part>> Collect(const v1::Lease& lease, const model::OpenedModel& model) {
-  std::vector<Part> parts;
+absl::StatusOr<Content> Collect(const v1::Lease& lease, Leader& leader) {
+  const model::OpenedModel& model = leader.inputs.model();
+  Content content;
   for (const auto& expected : model::NonLayerTensors(model.config)) {
     const model::TensorInfo* tensor = model.tensors->Find(expected.name);
     if (tensor == nullptr) {
       return base::NotFound("{} has no tensor {}", model.tensors->name(), expected.name);
     }
     const bool table = tensor->shape.size() == 2;
-    if (table && lease.spec().embedding_bits() == 8) {
-      CALDERA_RETURN_IF_ERROR(AddCoded(*model.tensors, *tensor, parts));
+    if (table && lease.spec().embedding_bits() == 4) {
+      CALDERA_RETURN_IF_ERROR(
+          base::WithContext(AddNibbles(leader, *tensor, content), tensor->name));
+    } else if (table && lease.spec().embedding_bits() == 8) {
+      CALDERA_RETURN_IF_ERROR(AddCoded(*model.tensors, *tensor, content.parts));
     } else {
       const WideFloat wide = table ? WideFloat::kNarrow : WideFloat::kKeep;
-      CALDERA_RETURN_IF_ERROR(AddPlain(*model.tensors, *tensor, wide, parts));
+      CALDERA_RETURN_IF_ERROR(AddPlain(*model.tensors, *tensor, wide, content.parts));
     }
   }
-  return parts;
+  return content;
 }
 
 }  // namespace
@@ -115,17 +171,17 @@ absl::StatusOr<std::vector<Part>> Collect(const v1::Lease& lease, const model::O
 absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& leader) {
   leader.keeper.SetStatus("embeddings");
   const model::OpenedModel& model = leader.inputs.model();
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<Part> parts, Collect(lease, model));
+  CALDERA_ASSIGN_OR_RETURN(const Content content, Collect(lease, leader));
   std::vector<model::SafetensorsDeclaration> declarations;
   std::map<std::string, const Part*> by_name;
-  for (const Part& part : parts) {
+  for (const Part& part : content.parts) {
     declarations.push_back(part.declaration);
     by_name[part.declaration.name] = &part;
   }
   CALDERA_ASSIGN_OR_RETURN(const auto sink, leader.objects.Create());
   CALDERA_ASSIGN_OR_RETURN(
       auto writer, model::SafetensorsWriter::Start(
-                       {{"format", "pt"}}, declarations,
+                       content.metadata, declarations,
                        [&sink](std::span<const std::byte> bytes) { return sink->Append(bytes); }));
   for (const model::TensorInfo& tensor : writer.order()) {
     const Part& part = *by_name.at(tensor.name);

@@ -8,9 +8,9 @@
 
 namespace caldera::worker {
 
-// Rank 0 only. Embedding and head at the 8 or 16 bits of the spec (docs/formats/checkpoint.md),
-// rows streamed; other tensors as given. Memory: the coded tables (1 byte per value) and a piece of
-// rows.
+// Rank 0 only. Embedding and head at the 4, 8 or 16 bits of the spec (docs/formats/checkpoint.md),
+// rows streamed (twice at 4 bits); other tensors as given. Memory: the coded tables (at most 1 byte
+// per value) and a piece of rows.
 absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& leader);
 
 }  // namespace caldera::worker

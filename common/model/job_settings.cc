@@ -120,7 +120,7 @@ std::vector<SettingViolation> CheckSettings(const JobSettings& settings) {
   Checker check;
   CheckCalibration(settings, &check);
   CheckDecomposition(settings.decomposition, &check);
-  check.OneOf("embedding_bits", settings.embedding_bits, {8, 16});
+  check.OneOf("embedding_bits", settings.embedding_bits, {4, 8, 16});
   return check.Take();
 }
 

@@ -106,7 +106,7 @@ double EmbeddingTaskBytes(const ModelConfig& config, const JobSettings& settings
       static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
   const double tables = config.tie_word_embeddings ? 1 : 2;
   const double bytes = values * settings.embedding_bits / 8;
-  return (tables + (settings.embedding_bits == 8 ? 1 : 0)) * bytes + kPiece;
+  return (tables + (settings.embedding_bits < 16 ? 1 : 0)) * bytes + kPiece;
 }
 
 }  // namespace

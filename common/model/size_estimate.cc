@@ -8,6 +8,7 @@
 
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
+#include "common/model/embedding_table.h"
 #include "common/model/hf_model.h"
 #include "common/model/model_tensors.h"
 #include "common/model/safetensors_writer.h"
@@ -46,8 +47,9 @@ std::uint64_t BytesOf(const std::vector<SafetensorsDeclaration>& tensors) {
 // The dtype that a tensor is stored in when it is not coded.
 Dtype PlainDtype(Dtype source) { return IsBlockType(source) ? Dtype::kBF16 : source; }
 
-std::vector<SafetensorsDeclaration> EmbeddingTensors(const TensorSource& source,
-                                                     const ModelConfig& config, base::Bits bits) {
+std::vector<SafetensorsDeclaration> NonLayerDeclarations(const TensorSource& source,
+                                                         const ModelConfig& config,
+                                                         base::Bits bits) {
   std::vector<SafetensorsDeclaration> tensors;
   for (const ExpectedTensor& expected : NonLayerTensors(config)) {
     const TensorInfo* found = source.Find(expected.name);
@@ -59,8 +61,8 @@ std::vector<SafetensorsDeclaration> EmbeddingTensors(const TensorSource& source,
       tensors.push_back({expected.name, dtype, expected.shape});
     } else {
       const std::string stem = expected.name.substr(0, expected.name.rfind(".weight"));
-      tensors.push_back({stem + ".codes", Dtype::kI8, expected.shape});
-      tensors.push_back({stem + ".scale", Dtype::kF16, {expected.shape.front()}});
+      const EmbeddingHeader header{expected.shape[0], expected.shape[1], bits};
+      std::ranges::copy(EmbeddingTensors(header, stem), std::back_inserter(tensors));
     }
   }
   return tensors;
@@ -139,9 +141,9 @@ std::uint64_t MatrixBytes(const ModelConfig& config, const DecompositionSettings
   return bytes * static_cast<std::uint64_t>(config.num_hidden_layers);
 }
 
-std::uint64_t EmbeddingBytes(const TensorSource& source, const ModelConfig& config,
-                             base::Bits bits) {
-  return BytesOf(EmbeddingTensors(source, config, bits));
+std::uint64_t NonLayerBytes(const TensorSource& source, const ModelConfig& config,
+                            base::Bits bits) {
+  return BytesOf(NonLayerDeclarations(source, config, bits));
 }
 
 std::uint64_t HessianBytes(const ModelConfig& config, int ranges) {
@@ -159,7 +161,7 @@ absl::StatusOr<CheckpointSizes> EstimateSizes(const OpenedModel& model,
   Files files;
   CALDERA_RETURN_IF_ERROR(files.AddShard(
       {{"format", "pt"}},
-      EmbeddingTensors(*model.tensors, config, base::Bits(settings.embedding_bits))));
+      NonLayerDeclarations(*model.tensors, config, base::Bits(settings.embedding_bits))));
   CheckpointSizes sizes;
   sizes.embedding_bytes = files.tensor_bytes;
   for (int layer = 0; layer < static_cast<int>(config.num_hidden_layers); ++layer) {

@@ -32,15 +32,14 @@ absl::StatusOr<JobSettings> WithSameBits(const OpenedModel& model, JobSettings s
 
 // Bytes of the tensors outside the layers (tables and final norm), exactly: tables as
 // docs/formats/checkpoint.md has them at `bits`, the norm in the dtype it has in `source`.
-std::uint64_t EmbeddingBytes(const TensorSource& source, const ModelConfig& config,
-                             base::Bits bits);
+std::uint64_t NonLayerBytes(const TensorSource& source, const ModelConfig& config, base::Bits bits);
 
 // Partial Hessians of a job in the store.
 std::uint64_t HessianBytes(const ModelConfig& config, int ranges);
 
 struct CheckpointSizes {
   std::uint64_t matrix_bytes = 0;     // as MatrixBytes
-  std::uint64_t embedding_bytes = 0;  // as EmbeddingBytes
+  std::uint64_t embedding_bytes = 0;  // as NonLayerBytes
   std::uint64_t tensor_bytes = 0;     // of the whole checkpoint, exactly
   // Of all files that a manifest lists; headers and configuration are right to about .1 %.
   std::uint64_t output_bytes = 0;

@@ -180,11 +180,13 @@ class Account {
 
   void SplitRank() {
     TopEigenvectors(rank());
-    // How many are tried is not known beforehand: as a rule the second is the better one or the
-    // last.
-    double signal = settings_.rank / 2 / 8 * 8;
-    Trial(signal);
-    if (signal > 0) Trial(signal = settings_.rank / 4 / 8 * 8);
+    // How many are tried is not known beforehand: as a rule the second is the best of three.
+    const int half = settings_.rank / 2 / 8 * 8;
+    const int quarter = half / 2 / 8 * 8;
+    const double signal = quarter;
+    Trial(half);
+    if (half > 0) Trial(quarter);
+    if (quarter > 0) Trial(quarter / 2 / 8 * 8);
     final_ = true;
     const int iterations = IterationsOr(kSplitIterations);
     for (int iteration = 0; iteration < iterations; ++iteration) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <mutex>
 #include <set>
 #include <span>
@@ -13,7 +12,7 @@
 #include "common/base/status.h"
 #include "common/model/compressed_matrix.h"
 #include "common/model/compressed_matrix_io.h"
-#include "common/model/embedding_code.h"
+#include "common/model/embedding_table.h"
 #include "common/model/hf_model.h"
 #include "numerics/decompose/linear_map.h"
 
@@ -21,7 +20,8 @@ namespace caldera::llama {
 namespace {
 
 using model::CompressedMatrix;
-using model::EmbeddingCode;
+using model::EmbeddingHeader;
+using model::EmbeddingTable;
 using model::TensorInfo;
 
 constexpr char kMatrixSuffix[] = ".q_codes";
@@ -56,7 +56,7 @@ class CompressedSource final : public model::TensorSource {
       if (tensor.name.ends_with(kMatrixSuffix)) {
         CALDERA_RETURN_IF_ERROR(AddMatrix(WithoutSuffix(tensor.name, kMatrixSuffix), headers));
       } else if (tensor.name.ends_with(kCodesSuffix)) {
-        CALDERA_RETURN_IF_ERROR(AddEmbedding(tensor));
+        CALDERA_RETURN_IF_ERROR(AddEmbedding(tensor, headers));
       }
     }
     for (const TensorInfo& tensor : stored_->tensors()) {
@@ -118,19 +118,33 @@ class CompressedSource final : public model::TensorSource {
     return absl::OkStatus();
   }
 
-  absl::Status AddEmbedding(const TensorInfo& codes) {
+  absl::Status AddEmbedding(const TensorInfo& codes, const MatrixHeaders& headers) {
     const std::string stem = WithoutSuffix(codes.name, kCodesSuffix);
+    CALDERA_ASSIGN_OR_RETURN(const EmbeddingHeader header, HeaderOf(codes, stem, headers));
+    for (const auto& part : model::EmbeddingTensors(header, stem)) {
+      CALDERA_RETURN_IF_ERROR(CheckStored(*stored_, part.name, part.dtype, part.shape));
+      parts_.insert(part.name);
+    }
+    embeddings_[stem + ".weight"] = {header, nullptr};
+    tensors_.push_back(DecodedInfo(stem + ".weight", {header.rows, header.columns}));
+    return absl::OkStatus();
+  }
+
+  // A table without a header has 8 bits.
+  absl::StatusOr<EmbeddingHeader> HeaderOf(const TensorInfo& codes, const std::string& stem,
+                                           const MatrixHeaders& headers) const {
+    const auto json = headers.find(stem);
+    if (json != headers.end()) {
+      return model::ParseEmbeddingHeader(json->second, name() + ": tensor " + codes.name);
+    }
     if (codes.shape.size() != 2) {
       return base::DataLoss("{}: tensor {} is no matrix", name(), codes.name);
     }
-    CALDERA_RETURN_IF_ERROR(CheckStored(*stored_, codes.name, model::Dtype::kI8, codes.shape));
-    CALDERA_RETURN_IF_ERROR(
-        CheckStored(*stored_, stem + ".scale", model::Dtype::kF16, {codes.rows()}));
-    parts_.insert(codes.name);
-    parts_.insert(stem + ".scale");
-    embeddings_[stem + ".weight"] = nullptr;
-    tensors_.push_back(DecodedInfo(stem + ".weight", codes.shape));
-    return absl::OkStatus();
+    if (codes.dtype != model::Dtype::kI8) {
+      return base::DataLoss("{}: tensor {} is {} and has no header in the metadata", name(),
+                            codes.name, model::DtypeName(codes.dtype));
+    }
+    return EmbeddingHeader{codes.rows(), codes.row_elements(), base::Bits{8}};
   }
 
   absl::Status ReadMatrixRows(const std::string& weight, std::int64_t first_row,
@@ -142,13 +156,9 @@ class CompressedSource final : public model::TensorSource {
 
   absl::Status ReadEmbeddingRows(const std::string& weight, std::int64_t first_row,
                                  linalg::ViewF out) const {
-    CALDERA_ASSIGN_OR_RETURN(const auto code, Embedding(weight));
-    const auto first = static_cast<std::size_t>(first_row);
-    const auto count = static_cast<std::size_t>(out.rows);
-    const auto width = static_cast<std::size_t>(out.columns);
-    return model::DecodeEmbedding(std::span(code->codes).subspan(first * width, count * width),
-                                  std::span(code->scales).subspan(first, count), out.columns,
-                                  {out.data, count * width});
+    CALDERA_ASSIGN_OR_RETURN(const auto table, Embedding(weight));
+    return table->DecodeRows(first_row,
+                             {out.data, static_cast<std::size_t>(out.rows * out.columns)});
   }
 
   absl::StatusOr<std::shared_ptr<const CompressedMatrix>> Matrix(const std::string& weight) const {
@@ -162,22 +172,21 @@ class CompressedSource final : public model::TensorSource {
     return last_matrix_;
   }
 
-  absl::StatusOr<std::shared_ptr<const EmbeddingCode>> Embedding(const std::string& weight) const {
+  absl::StatusOr<std::shared_ptr<const EmbeddingTable>> Embedding(const std::string& weight) const {
     const std::lock_guard lock(mutex_);
-    std::shared_ptr<const EmbeddingCode>& cached = embeddings_.at(weight);
-    if (cached != nullptr) return cached;
+    Embedded& embedding = embeddings_.at(weight);
+    if (embedding.table != nullptr) return embedding.table;
     const std::string stem = WithoutSuffix(weight, ".weight");
-    CALDERA_ASSIGN_OR_RETURN(const auto codes, stored_->ReadRaw(stem + kCodesSuffix));
-    CALDERA_ASSIGN_OR_RETURN(const auto scales, stored_->ReadRaw(stem + ".scale"));
-    EmbeddingCode code;
-    code.columns = Find(weight)->row_elements();
-    code.codes.resize(codes.size());
-    std::memcpy(code.codes.data(), codes.data(), codes.size());
-    code.scales.resize(scales.size() / sizeof(std::uint16_t));
-    std::memcpy(code.scales.data(), scales.data(), scales.size());
-    cached = std::make_shared<const EmbeddingCode>(std::move(code));
-    return cached;
+    CALDERA_ASSIGN_OR_RETURN(EmbeddingTable table,
+                             EmbeddingTable::Read(*stored_, stem, embedding.header));
+    embedding.table = std::make_shared<const EmbeddingTable>(std::move(table));
+    return embedding.table;
   }
+
+  struct Embedded {
+    EmbeddingHeader header;
+    std::shared_ptr<const EmbeddingTable> table;  // once read
+  };
 
   const std::unique_ptr<model::TensorSource> stored_;
   MatrixHeaders headers_;        // by weight name
@@ -186,15 +195,16 @@ class CompressedSource final : public model::TensorSource {
   mutable std::mutex mutex_;  // guards what follows
   mutable std::string last_weight_;
   mutable std::shared_ptr<const CompressedMatrix> last_matrix_;
-  mutable std::map<std::string, std::shared_ptr<const EmbeddingCode>> embeddings_;
+  mutable std::map<std::string, Embedded> embeddings_;
 };
 
-// The headers of all matrices, from the metadata of the shards that hold them.
+// The headers of all matrices and tables, from the metadata of the shards that hold them.
 absl::StatusOr<MatrixHeaders> CollectHeaders(const model::HfModel& stored) {
   MatrixHeaders headers;
   for (const TensorInfo& tensor : stored.tensors()) {
-    if (!tensor.name.ends_with(kMatrixSuffix)) continue;
-    const std::string prefix = WithoutSuffix(tensor.name, kMatrixSuffix);
+    const bool matrix = tensor.name.ends_with(kMatrixSuffix);
+    if (!matrix && !tensor.name.ends_with(kCodesSuffix)) continue;
+    const std::string prefix = WithoutSuffix(tensor.name, matrix ? kMatrixSuffix : kCodesSuffix);
     CALDERA_ASSIGN_OR_RETURN(const auto metadata, stored.MetadataOf(tensor.name));
     if (const auto json = metadata.find(prefix); json != metadata.end()) headers.insert(*json);
   }

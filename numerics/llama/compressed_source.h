@@ -2,12 +2,12 @@
 // read.
 //
 //   P.weight           from P.q_codes ... P.sign_out (W = D_out B_out (q Q + L R) B_in D_in)
-//   E.weight           from E.codes I8 and E.scale F16 (embedding and head at 8 bits)
+//   E.weight           from E.codes, E.scale ... (embedding and head at 8 or 4 bits)
 //   anything else      passed through
 //
 // so evaluation and dense export run on it like on any model. The codes of the matrix read last and
-// of the embeddings stay in memory (about half a byte and one byte per value), so reading a tensor
-// in several row ranges reads its codes once. Thread rule: as TensorSource.
+// of the embeddings stay in memory (about half a byte and up to one byte per value), so reading a
+// tensor in several row ranges reads its codes once. Thread rule: as TensorSource.
 #ifndef CALDERA_NUMERICS_LLAMA_COMPRESSED_SOURCE_H_
 #define CALDERA_NUMERICS_LLAMA_COMPRESSED_SOURCE_H_
 
@@ -22,12 +22,14 @@
 
 namespace caldera::llama {
 
-// Matrix prefix ("model.layers.0.self_attn.q_proj") -> its header as JSON, which the metadata of
-// its shard holds under that key (common/model/compressed_matrix_io.h).
+// Prefix of a matrix ("model.layers.0.self_attn.q_proj") or a table ("model.embed_tokens") -> its
+// header as JSON, which the metadata of its shard holds under that key
+// (common/model/compressed_matrix_io.h, embedding_table.h).
 using MatrixHeaders = std::map<std::string, std::string>;
 
 // Wraps the stored tensors of a checkpoint. DATA_LOSS naming the tensor when the parts of a matrix
-// or an embedding are missing or do not fit each other; errors of model::ParseMatrixHeader. Decoded
+// or an embedding are missing or do not fit each other; errors of model::ParseMatrixHeader and
+// ParseEmbeddingHeader. Decoded
 // tensors say F32 and [m, n] and have no raw bytes (UNIMPLEMENTED).
 absl::StatusOr<std::unique_ptr<model::TensorSource>> MakeCompressedSource(
     std::unique_ptr<model::TensorSource> stored, const MatrixHeaders& headers);

@@ -39,6 +39,26 @@ TEST_F(Planner, RecordsModelTextAndEstimates) {
   EXPECT_GT(plan->store_bytes, plan->output_bytes);
 }
 
+TEST_F(Planner, CountsTheBytesOfAllTensors) {
+  const auto matrices = [&] {
+    std::uint64_t bytes = 0;
+    for (int p = 0; p < model::kProjectionCount; ++p) {
+      bytes += 2 * model::StoredBytes(TinyHeader(p));
+    }
+    return bytes;
+  }();
+  const std::uint64_t norms = 4 * (16 + 2 * 32);
+  // 256 rows of 16 columns: 8 bytes of codes and a scale, and 16 column scales; bytes and a scale;
+  // BF16.
+  for (const auto& [bits, table] :
+       {std::pair(4, 256 * 10 + 32), std::pair(8, 256 * 18), std::pair(16, 256 * 32)}) {
+    spec_.set_embedding_bits(bits);
+    const absl::StatusOr<JobPlan> plan = Plan();
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_EQ(plan->output_bytes, matrices + norms + static_cast<std::uint64_t>(table)) << bits;
+  }
+}
+
 TEST_F(Planner, NamesAMissingModel) {
   spec_.set_model_uri(path("nothing"));
   ExpectError(absl::StatusCode::kNotFound, "nothing");

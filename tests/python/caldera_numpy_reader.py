@@ -8,6 +8,8 @@ import numpy as np
 from safetensors import safe_open
 
 FORMAT = "caldera.matrix.v1"
+EMBEDDING_FORMAT = "caldera.embedding.v1"
+LEVELS = np.array([8, 25, 42, 60, 80, 104, 132, 175], np.float32) / 64
 
 
 def e8p_patterns():
@@ -191,6 +193,39 @@ def matrices(file):
     """Names of the matrices of an open safetensors file."""
     metadata = file.metadata() or {}
     return sorted(key for key, value in metadata.items() if '"format":"caldera.matrix.' in value)
+
+
+def read_nibbles(file, name, header):
+    if header["format"] != EMBEDDING_FORMAT or header["bits"] != 4:
+        raise ValueError(f"{name}: format {header['format']} with {header['bits']} bits is not known")
+    rows, columns = header["rows"], header["columns"]
+    packed = file.get_tensor(f"{name}.codes")
+    scale = file.get_tensor(f"{name}.scale").astype(np.float32)
+    column_scale = file.get_tensor(f"{name}.column_scale").astype(np.float32)
+    assert packed.shape == (rows, -(-columns // 2)) and scale.shape == (rows, -(-columns // 32))
+    assert column_scale.shape == (columns,)
+    codes = np.stack([packed & 15, packed >> 4], axis=2).reshape(rows, -1)
+    assert not codes[:, columns:].any(), "bits beyond the last column are set"
+    codes = codes[:, :columns]
+    levels = np.where(codes & 8, -LEVELS[codes & 7], LEVELS[codes & 7])
+    return levels * np.repeat(scale, 32, axis=1)[:, :columns] * column_scale
+
+
+def read_embeddings(path):
+    """{name: rows x columns float32} of all tables with codes of one file."""
+    tables = {}
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata() or {}
+        for key in file.keys():
+            if not key.endswith(".codes"):
+                continue
+            name = key.removesuffix(".codes")
+            if name in metadata:
+                tables[name] = read_nibbles(file, name, json.loads(metadata[name]))
+            else:
+                scale = file.get_tensor(f"{name}.scale").astype(np.float32)
+                tables[name] = file.get_tensor(key).astype(np.float32) * scale[:, None]
+    return tables
 
 
 def read_weights(path):

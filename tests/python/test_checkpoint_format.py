@@ -7,9 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import caldera_numpy_reader as reader
 
+CALDERA = os.path.join(os.environ["CALDERA_BUILD"], "bin", "caldera")
 TOOL = os.path.join(os.environ["CALDERA_BUILD"], "bin", "test-encode-matrix")
 
 SHAPES = [(1, 1, 0), (7, 13, 0), (7, 13, 3), (8, 8, 8), (64, 24, 5), (136, 72, 9), (576, 192, 16)]
@@ -105,6 +107,64 @@ def test_a_q_of_no_bits_has_no_tensors(tmp_path):
     path = encode(tmp_path / "m.safetensors", 16, 8, 3, q_bits=0)
     with safe_open(path, framework="numpy") as file:
         assert not [name for name in file.keys() if ".q_" in name]
+
+
+def random_table(rows, columns, bits, seed):
+    """(tensors, header or None) of a table "lm_head" of random codes and halves of every size."""
+    draw = np.random.default_rng(seed)
+
+    def halves(*shape):
+        return draw.integers(0, 0x7C00, shape, np.uint16).view(np.float16)
+
+    if bits == 8:
+        codes = draw.integers(-128, 128, (rows, columns), np.int8)
+        return {"lm_head.codes": codes, "lm_head.scale": halves(rows)}, None
+    codes = draw.integers(0, 256, (rows, -(-columns // 2)), np.uint8)
+    if columns % 2:
+        codes[:, -1] &= 15
+    header = {"bits": bits, "columns": columns, "format": "caldera.embedding.v1", "rows": rows}
+    return {"lm_head.codes": codes, "lm_head.scale": halves(rows, -(-columns // 32)),
+            "lm_head.column_scale": halves(columns)}, header
+
+
+def write_checkpoint(folder, tensors, header):
+    """A checkpoint of nothing but the tensors, for the readers that look at no others."""
+    folder.mkdir()
+    config = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=64, intermediate_size=8,
+                  num_hidden_layers=1, num_attention_heads=2, vocab_size=9, max_position_embeddings=8,
+                  quantization_config={"quant_method": "caldera", "version": 1})
+    (folder / "config.json").write_text(json.dumps(config))
+    metadata = {"format": "pt"}
+    if header:
+        metadata["lm_head"] = json.dumps(header, sort_keys=True, separators=(",", ":"))
+    save_file(tensors, folder / "model.safetensors", metadata)
+    return folder
+
+
+def export(folder):
+    output = folder.with_name("dense")
+    command = [CALDERA, "export", folder, output, "--format", "dense", "--dtype", "f32"]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True), output
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("rows,columns", [(1, 1), (5, 33), (300, 64), (7, 127)])
+def test_numpy_reads_the_very_floats_of_a_table(tmp_path, bits, rows, columns):
+    folder = write_checkpoint(tmp_path / "in", *random_table(rows, columns, bits, seed=columns))
+    expected = reader.read_embeddings(folder / "model.safetensors")["lm_head"]
+    done, output = export(folder)
+    assert done.returncode == 0, done.stderr
+    actual = load_file(output / "model.safetensors")["lm_head.weight"]
+    np.testing.assert_array_equal(actual.view(np.uint32), expected.view(np.uint32))
+
+
+def test_a_table_of_unknown_bits_is_refused_by_name(tmp_path):
+    tensors, header = random_table(5, 64, 4, seed=1)
+    folder = write_checkpoint(tmp_path / "in", tensors, {**header, "bits": 3})
+    done, _ = export(folder)
+    assert done.returncode != 0 and "lm_head.codes: tables of 3 bits" in done.stderr
+    with pytest.raises(ValueError, match="lm_head.*3 bits"):
+        reader.read_embeddings(folder / "model.safetensors")
 
 
 def test_the_code_tables_are_the_lattices_they_claim():

@@ -121,7 +121,7 @@ def test_missing_model(compress, model):
     (["--rank", "4000"], "decomposition.rank"),
     (["--q-bits", "5"], "decomposition.q_bits"),
     (["--factor-bits", "5"], "decomposition.l_bits"),
-    (["--embedding-bits", "4"], "embedding_bits"),
+    (["--embedding-bits", "5"], "embedding_bits"),
     (["--codebook", "abc"], "decomposition.codebook"),
     (["--seq-len", "1"], "calibration.seq_len"),
     (["--ranges", "9"], "calibration.ranges"),

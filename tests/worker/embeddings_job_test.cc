@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/model/embedding_code.h"
+#include "common/model/embedding_table.h"
 #include "common/model/safetensors.h"
 #include "tests/worker/job_fixture.h"
 
@@ -94,13 +95,49 @@ TEST_F(EmbeddingsJobTest, NarrowsBothTablesToBFloat16AtSixteenBits) {
   EXPECT_EQ(Must((*shard)->ReadAll("model.norm.weight")), Original("model.norm.weight"));
 }
 
-TEST_F(EmbeddingsJobTest, WritesTheSameBytesEachTime) {
-  const auto first = Run(8);
-  const auto second = Run(8);
+TEST_F(EmbeddingsJobTest, CodesBothTablesAtFourBits) {
+  const auto shard = Run(4);
 
-  ASSERT_TRUE(first.ok() && second.ok());
-  for (const auto& tensor : (*first)->tensors()) {
-    EXPECT_EQ(Must((*first)->ReadRaw(tensor.name)), Must((*second)->ReadRaw(tensor.name)));
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  EXPECT_EQ((*shard)->tensors().size(), 7U);
+  EXPECT_EQ((*shard)->metadata().at("format"), "pt");
+  for (const std::string stem : {"model.embed_tokens", "lm_head"}) {
+    const auto header = Must(model::ParseEmbeddingHeader((*shard)->metadata().at(stem), stem));
+    const auto table = Must(model::EmbeddingTable::Read(**shard, stem, header));
+    const std::vector<float> original = Original(stem + ".weight");
+    std::vector<float> decoded(original.size());
+    Must(table.DecodeRows(0, decoded));
+    double error = 0;
+    double power = 0;
+    for (std::size_t i = 0; i < original.size(); ++i) {
+      error += std::pow(double{decoded[i]} - original[i], 2);
+      power += std::pow(double{original[i]}, 2);
+    }
+    EXPECT_LT(error, 0.01 * power) << stem;
+  }
+  EXPECT_EQ(Must((*shard)->ReadAll("model.norm.weight")), Original("model.norm.weight"));
+}
+
+TEST_F(EmbeddingsJobTest, StoresTheBytesThatPlansCount) {
+  for (const int bits : {4, 8, 16}) {
+    const auto shard = Run(bits);
+    ASSERT_TRUE(shard.ok()) << shard.status();
+    std::uint64_t bytes = 0;
+    for (const auto& tensor : (*shard)->tensors()) bytes += tensor.bytes;
+    const std::uint64_t norm = 4 * 72;
+    EXPECT_EQ(bytes, model::EmbeddingBytes(Untied(), base::Bits{bits}) + norm) << bits;
+  }
+}
+
+TEST_F(EmbeddingsJobTest, WritesTheSameBytesEachTime) {
+  for (const int bits : {4, 8}) {
+    const auto first = Run(bits);
+    const auto second = Run(bits);
+
+    ASSERT_TRUE(first.ok() && second.ok());
+    for (const auto& tensor : (*first)->tensors()) {
+      EXPECT_EQ(Must((*first)->ReadRaw(tensor.name)), Must((*second)->ReadRaw(tensor.name)));
+    }
   }
 }
 

@@ -60,9 +60,9 @@ TEST(SizeEstimate, TablesAreCodedAndTheNormIsAsGiven) {
   for (const std::uint64_t tables : {1, 2}) {
     config.tie_word_embeddings = tables == 1;
     const OpenedModel model = Open(config);  // float32
-    EXPECT_EQ(EmbeddingBytes(*model.tensors, config, kEight),
+    EXPECT_EQ(NonLayerBytes(*model.tensors, config, kEight),
               tables * rows * (columns + 2) + 4 * columns);
-    EXPECT_EQ(EmbeddingBytes(*model.tensors, config, kSixteen),
+    EXPECT_EQ(NonLayerBytes(*model.tensors, config, kSixteen),
               tables * rows * 2 * columns + 4 * columns);
   }
 }
@@ -75,7 +75,7 @@ TEST(SizeEstimate, AddsUpTheCheckpoint) {
   const CheckpointSizes sizes = EstimateSizes(model, settings).value();
 
   EXPECT_EQ(sizes.matrix_bytes, MatrixBytes(config, settings.decomposition));
-  EXPECT_EQ(sizes.embedding_bytes, EmbeddingBytes(*model.tensors, config, kEight));
+  EXPECT_EQ(sizes.embedding_bytes, NonLayerBytes(*model.tensors, config, kEight));
   std::uint64_t others = 0;  // norms and biases, as given
   for (const ExpectedTensor& tensor : OtherLayerTensors(config, 0)) {
     others += 4 * static_cast<std::uint64_t>(tensor.shape.front() * config.num_hidden_layers);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -11,6 +13,8 @@
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
 #include "common/model/embedding_code.h"
+#include "common/model/embedding_nibbles.h"
+#include "common/model/embedding_table.h"
 #include "common/model/hf_model.h"
 #include "common/model/local_files.h"
 #include "common/model/safetensors_writer.h"
@@ -124,6 +128,74 @@ TEST(CompressedSource, DecodesEmbeddingRowsWithinHalfAStep) {
     const float scale = model::HalfToFloat(code.scales[47 + i / 20]);
     EXPECT_NEAR(rows[i], kEmbedding[47 * 20 + i], scale * (0.5F + 127 * 0x1p-23F));
   }
+}
+
+// The same file with the embedding at 4 bits.
+std::vector<model::SafetensorsTensor> NibbleParts() {
+  std::vector<model::SafetensorsTensor> parts = Parts();
+  std::erase_if(parts, [](const model::SafetensorsTensor& part) {
+    return part.declaration.name.starts_with("model.embed_tokens");
+  });
+  model::ColumnPowers powers(20);
+  EXPECT_TRUE(powers.Add(kEmbedding).ok());
+  const model::NibbleColumns columns = *powers.Plan({});
+  const model::NibbleCode code = *model::EncodeNibbles(kEmbedding, columns);
+  const auto declarations = model::EmbeddingTensors({50, 20, base::Bits{4}}, "model.embed_tokens");
+  parts.push_back({declarations[0], Bytes(code.codes)});
+  parts.push_back({declarations[1], Bytes(code.scales)});
+  parts.push_back({declarations[2], Bytes(columns.scales)});
+  return parts;
+}
+
+MatrixHeaders NibbleHeaders() {
+  MatrixHeaders headers = Headers();
+  headers["model.embed_tokens"] = model::EmbeddingHeaderToJson({50, 20, base::Bits{4}});
+  return headers;
+}
+
+TEST(CompressedSource, DecodesEmbeddingRowsOfFourBits) {
+  const auto source = MakeCompressedSource(Stored(NibbleParts()), NibbleHeaders());
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ((*source)->tensors().size(), 3U);
+  EXPECT_THAT((*source)->Find("model.embed_tokens.weight")->shape, testing::ElementsAre(50, 20));
+  const auto whole = (*source)->ReadAll("model.embed_tokens.weight");
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  double error = 0;
+  for (std::size_t i = 0; i < whole->size(); ++i) {
+    error += std::pow(double{(*whole)[i]} - kEmbedding[i], 2);
+  }
+  EXPECT_LT(error, 0.01 * 50 * 20);  // the values have variance 1
+  std::vector<float> rows(3 * 20);
+  ASSERT_TRUE((*source)->ReadRows("model.embed_tokens.weight", 47, 3, rows).ok());
+  EXPECT_TRUE(std::equal(rows.begin(), rows.end(), whole->begin() + 47 * 20));
+}
+
+TEST(CompressedSource, RefusesAnEmbeddingOfUnknownBitsByName) {
+  MatrixHeaders headers = NibbleHeaders();
+  std::string& json = headers["model.embed_tokens"];
+  json.replace(json.find(":4"), 2, ":6");
+  const absl::Status unknown = MakeCompressedSource(Stored(NibbleParts()), headers).status();
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(base::MessageOf(unknown),
+              HasSubstr("checkpoint: tensor model.embed_tokens.codes: tables of 6 bits"));
+  const absl::Status none = MakeCompressedSource(Stored(NibbleParts()), Headers()).status();
+  EXPECT_EQ(none.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(base::MessageOf(none), HasSubstr("tensor model.embed_tokens.codes is U8"));
+  // A header for the tensors of 8 bits.
+  const absl::Status other = MakeCompressedSource(Stored(Parts()), NibbleHeaders()).status();
+  EXPECT_EQ(other.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(base::MessageOf(other), HasSubstr("model.embed_tokens.codes"));
+}
+
+TEST(CompressedSource, NamesABadScaleOfAnEmbedding) {
+  std::vector<model::SafetensorsTensor> parts = NibbleParts();
+  parts.back().bytes[1] = std::byte{0xff};
+  const auto source = MakeCompressedSource(Stored(parts), NibbleHeaders());
+  ASSERT_TRUE(source.ok()) << source.status();
+  std::vector<float> row(20);
+  const absl::Status status = (*source)->ReadRows("model.embed_tokens.weight", 0, 1, row);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(base::MessageOf(status), HasSubstr("checkpoint: model.embed_tokens.column_scale"));
 }
 
 TEST(CompressedSource, PassesOtherTensorsThrough) {
