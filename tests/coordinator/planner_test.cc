@@ -39,24 +39,26 @@ TEST_F(Planner, RecordsModelTextAndEstimates) {
   EXPECT_GT(plan->store_bytes, plan->output_bytes);
 }
 
-TEST_F(Planner, CountsTheBytesOfAllTensors) {
-  const auto matrices = [&] {
-    std::uint64_t bytes = 0;
-    for (int p = 0; p < model::kProjectionCount; ++p) {
-      bytes += 2 * model::StoredBytes(TinyHeader(p));
-    }
-    return bytes;
-  }();
-  const std::uint64_t norms = 4 * (16 + 2 * 32);
-  // 256 rows of 16 columns: 8 bytes of codes and a scale, and 16 column scales; bytes and a scale;
-  // BF16.
-  for (const auto& [bits, table] :
-       {std::pair(4, 256 * 10 + 32), std::pair(8, 256 * 18), std::pair(16, 256 * 32)}) {
-    spec_.set_embedding_bits(bits);
-    const absl::StatusOr<JobPlan> plan = Plan();
-    ASSERT_TRUE(plan.ok()) << plan.status();
-    EXPECT_EQ(plan->output_bytes, matrices + norms + static_cast<std::uint64_t>(table)) << bits;
-  }
+TEST_F(Planner, ABudgetIsWhatTheTargetLeavesForMatrices) {
+  spec_.mutable_decomposition()->clear_q_bits();
+  spec_.mutable_decomposition()->set_target_bits(12);
+  const absl::StatusOr<JobPlan> matrices = Plan();
+  ASSERT_TRUE(matrices.ok()) << matrices.status();
+  const int weights = 2 * (512 + 256 + 1152);
+  EXPECT_EQ(matrices->matrix_budget_bytes, 12U * weights / 8);
+
+  spec_.mutable_decomposition()->set_target_bits_include("embeddings");
+  const absl::StatusOr<JobPlan> all = Plan();
+  ASSERT_TRUE(all.ok()) << all.status();
+  // 256 rows of 16 bytes and a scale; norms in float32.
+  EXPECT_EQ(all->matrix_budget_bytes,
+            12U * (4096 + 16 + weights + 64) / 8 - 256 * 18 - 4 * (16 + 2 * 32));
+}
+
+TEST_F(Planner, NamesATargetThatLeavesNoRoomForTwoBits) {
+  spec_.mutable_decomposition()->clear_q_bits();
+  spec_.mutable_decomposition()->set_target_bits(3);
+  ExpectError(absl::StatusCode::kInvalidArgument, "leaves 1440 bytes for matrices, which take");
 }
 
 TEST_F(Planner, NamesAMissingModel) {

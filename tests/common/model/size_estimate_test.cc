@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "common/model/tokenizer_files.h"
 #include "tests/common/model/test_files.h"
 
@@ -64,6 +66,30 @@ TEST(SizeEstimate, TablesAreCodedAndTheNormIsAsGiven) {
               tables * rows * (columns + 2) + 4 * columns);
     EXPECT_EQ(NonLayerBytes(*model.tensors, config, kSixteen),
               tables * rows * 2 * columns + 4 * columns);
+    EXPECT_EQ(NonLayerBytes(*model.tensors, config, base::Bits{4}),
+              tables * (rows * ((columns + 1) / 2 + 2 * ((columns + 31) / 32)) + 2 * columns) +
+                  4 * columns);
+  }
+}
+
+TEST(SizeEstimate, ATargetBecomesTheMostBitsThatFitEverywhere) {
+  const ModelConfig config = SmallConfig();
+  const OpenedModel model = Open(config);
+  for (const char* include : {"", kIncludeEmbeddings}) {
+    JobSettings settings = Settings(0, 0);
+    settings.decomposition.target_bits = 6;
+    settings.decomposition.target_bits_include = include;
+    const std::uint64_t budget = MatrixBudget(model, settings).value();
+    const JobSettings same = WithSameBits(model, settings).value();
+    const double q_bits = same.decomposition.q_bits;
+    EXPECT_EQ(same.decomposition.target_bits, 0);
+    ASSERT_GE(q_bits, 2);
+    EXPECT_EQ(std::floor(16 * q_bits), 16 * q_bits);
+    DecompositionSettings more = same.decomposition;
+    EXPECT_LE(MatrixBytes(config, more), budget);
+    if (q_bits == 4) continue;
+    more.q_bits += 1.0 / 16;
+    EXPECT_GT(MatrixBytes(config, more), budget);
   }
 }
 
