@@ -71,6 +71,9 @@ absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF h
   constexpr float kLargestRaise = 64;
   CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF basis, BasisOf(context, hessian, rows));
   const float delta = DeltaOf(hessian, basis.view(), ridge);
+  const float repaired = std::sqrt(1 - ridge.unrepaired);
+  std::for_each_n(basis.data(), basis.rows() * basis.columns(),
+                  [&](float& value) { value *= repaired; });
   absl::Status status;
   for (float raise = 1; raise <= kLargestRaise; raise *= 2) {
     auto factor = FactorOf(hessian, basis.view(), delta * raise);
