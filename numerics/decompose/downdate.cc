@@ -91,10 +91,13 @@ absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF h
   // Where rows of R nearly depend on others, the rounding of the float32 products may make B B^T
   // exceed H: a larger ridge of R H R^T makes B smaller.
   double gram_ridge = kSmallestRidge;
+  const float repaired = std::sqrt(1 - ridge.unrepaired);
   for (float raise = 1; raise <= kLargestRaise; raise *= 2, gram_ridge *= 10) {
     CALDERA_ASSIGN_OR_RETURN(downdated.basis, BasisOf(weighted, gram_ridge));
     const linalg::ConstViewF basis = std::as_const(downdated.basis).view();
     downdated.delta = raise * DeltaOf(hessian, basis, ridge);
+    std::for_each_n(downdated.basis.data(), basis.rows * basis.columns,
+                    [repaired](float& value) { value *= repaired; });
     status = FactorDowndated(context, hessian, basis, downdated.delta, downdated.factor);
     if (status.ok()) return downdated;
   }

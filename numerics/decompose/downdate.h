@@ -15,7 +15,8 @@
 namespace caldera::decompose {
 
 // H - B B^T + delta I and its factor. B = H R^T C^-T with R H R^T = C C^T spans H times the row
-// space of R, so that B B^T is the part of H that any matrix with those rows can cancel.
+// space of R, so that B B^T is the part of H that any matrix with those rows can cancel; times
+// sqrt(1 - unrepaired) where it cannot quite.
 struct DowndatedHessian {
   linalg::MatrixF basis;      // B, n x r
   dist::SharedMatrix factor;  // n x n lower
@@ -24,10 +25,12 @@ struct DowndatedHessian {
   SweptHessian Swept(linalg::ConstViewF plain) const { return {plain, basis.view(), delta}; }
 };
 
-// delta = absolute + relative * the mean diagonal of H - B B^T (at least .001).
+// delta = absolute + relative * the mean diagonal of H - B B^T (at least .001). `unrepaired`: the
+// share of B B^T that stays in H, for factors too coarse to cancel all of it.
 struct Ridge {
   float absolute = 0;
   float relative = 0;
+  float unrepaired = 0;
 };
 
 // `rows` is R (r x n), the same on every rank, as are H (n x n) and the result. delta is raised (x2

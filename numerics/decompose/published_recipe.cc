@@ -69,7 +69,7 @@ class PublishedRecipe {
     if (Downdates(parts)) {
       CALDERA_ASSIGN_OR_RETURN(const DowndatedHessian downdated,
                                Downdate(context_, problem_.metric.hessian,
-                                        parts.front()->r.decoded.view(), {kDelta, 0}));
+                                        parts.front()->r.decoded.view(), {.absolute = kDelta}));
       const linalg::MatrixF hessian = Formed(downdated);
       CALDERA_RETURN_IF_ERROR(Round(target, {hessian.view(), downdated.factor.view()}));
     } else {

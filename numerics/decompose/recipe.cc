@@ -16,7 +16,7 @@ namespace {
 // Constants found by measurement (docs/algorithms.md, "Recipes").
 constexpr int kPlainSweeps = 3;
 constexpr int kSplitIterations = 1;
-constexpr Ridge kSplitRidge = {.relative = .2F};
+constexpr Ridge kSplitRidge = {.relative = .05F, .unrepaired = .008F};
 constexpr Ridge kAlternationRidge = {.relative = .05F};
 constexpr int kEigenvectorRounds = 2;
 constexpr int kWarmSubspaceRounds = 2;

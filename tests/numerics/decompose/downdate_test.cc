@@ -24,7 +24,7 @@ TEST(Downdate, LeavesOnlyDeltaOnTheRowsTakenOut) {
   linalg::MatrixF h = OutlierHessian(40);
   for (std::int64_t i = 0; i < 40; ++i) h(i, i) += 1;
   const linalg::MatrixF rows = Gaussian(5, 40, 2);
-  const auto downdated = Downdate(one.context, h.view(), rows.view(), {.25F, 0});
+  const auto downdated = Downdate(one.context, h.view(), rows.view(), {.absolute = .25F});
   ASSERT_TRUE(downdated.ok());
   // R (H - B B^T) = 0, so R C C^T = delta R.
   linalg::MatrixF rc(5, 40);
@@ -40,6 +40,19 @@ TEST(Downdate, LeavesOnlyDeltaOnTheRowsTakenOut) {
   }
 }
 
+TEST(Downdate, LeavesTheShareThatIsNotRepaired) {
+  OneRank one;
+  linalg::MatrixF h = Identity(32);
+  h(3, 3) = 1000;
+  linalg::MatrixF rows(1, 32);
+  rows(0, 3) = 1;
+  const auto downdated =
+      Downdate(one.context, h.view(), rows.view(), {.absolute = .5F, .unrepaired = .01F});
+  ASSERT_TRUE(downdated.ok());
+  EXPECT_NEAR(std::pow(downdated->factor(3, 3), 2), 10.5, 1e-3);
+  EXPECT_NEAR(std::pow(downdated->factor(4, 4), 2), 1.5, 1e-5);
+}
+
 TEST(Downdate, AcceptsDependentRows) {
   OneRank one;
   linalg::MatrixF rows = Gaussian(4, 24, 2);
@@ -47,7 +60,7 @@ TEST(Downdate, AcceptsDependentRows) {
     rows(1, j) = rows(0, j);
     rows(3, j) = 0;
   }
-  EXPECT_TRUE(Downdate(one.context, Identity(24).view(), rows.view(), {.05F, 0}).ok());
+  EXPECT_TRUE(Downdate(one.context, Identity(24).view(), rows.view(), {.absolute = .05F}).ok());
 }
 
 TEST(Downdate, MeasuresDeltaByWhatIsLeftOfTheHessian) {
@@ -56,10 +69,12 @@ TEST(Downdate, MeasuresDeltaByWhatIsLeftOfTheHessian) {
   h(3, 3) = 1000;
   linalg::MatrixF rows(1, 32);
   rows(0, 3) = 1;
-  const auto downdated = Downdate(one.context, h.view(), rows.view(), {.5F, .25F});
+  const auto downdated =
+      Downdate(one.context, h.view(), rows.view(), {.absolute = .5F, .relative = .25F});
   ASSERT_TRUE(downdated.ok());
   EXPECT_NEAR(downdated->delta, .5 + .25 * 31 / 32, 1e-4);
-  const auto nothing = Downdate(one.context, linalg::MatrixF(32, 32).view(), rows.view(), {0, .5F});
+  const auto nothing =
+      Downdate(one.context, linalg::MatrixF(32, 32).view(), rows.view(), {.relative = .5F});
   ASSERT_TRUE(nothing.ok());
   EXPECT_FLOAT_EQ(nothing->delta, .5F * 1e-3F);
 }
@@ -69,13 +84,13 @@ TEST(Downdate, RaisesDeltaAlikeOnRanksThatShareTheFactor) {
   h(140, 140) = -.03F;
   const linalg::MatrixF rows = Gaussian(5, 300, 2);
   OneRank one;
-  const auto alone = Downdate(one.context, h.view(), rows.view(), {.01F, 0});
+  const auto alone = Downdate(one.context, h.view(), rows.view(), {.absolute = .01F});
   ASSERT_TRUE(alone.ok());
   EXPECT_GT(alone->delta, .02F);
   dist::RunRanks(3, [&](dist::Communicator& communicator) {
     const dist::RowPartition partition(64, 64, 3);
     Context context{partition, communicator};
-    const auto shared = Downdate(context, h.view(), rows.view(), {.01F, 0});
+    const auto shared = Downdate(context, h.view(), rows.view(), {.absolute = .01F});
     ASSERT_TRUE(shared.ok());
     EXPECT_EQ(shared->delta, alone->delta);
     EXPECT_LT(context.flops, .5 * one.context.flops);
@@ -100,7 +115,7 @@ TEST(Downdate, AcceptsRowsThatDependButForTheirRounding) {
         rows(k, j) = gains(0, k) * row(0, j) * (1 + 2e-4F * rows(k, j));
       }
     }
-    EXPECT_TRUE(Downdate(one.context, h, rows.view(), {.01F, 0}).ok()) << seed;
+    EXPECT_TRUE(Downdate(one.context, h, rows.view(), {.absolute = .01F}).ok()) << seed;
   }
 }
 

@@ -215,7 +215,7 @@ TEST(Sweep, ADowndatedHessianNeedNotBeFormed) {
   const dist::RowPartition partition(64, 64, 1);
   dist::SerialCommunicator serial;
   Context context{partition, serial};
-  const auto downdated = Downdate(context, h.view(), Gaussian(12, n, 8).view(), {.05F, 0});
+  const auto downdated = Downdate(context, h.view(), Gaussian(12, n, 8).view(), {.absolute = .05F});
   ASSERT_TRUE(downdated.ok());
   linalg::MatrixF formed(n, n);
   const linalg::ConstViewF factor = downdated->factor.view();
