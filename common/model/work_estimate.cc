@@ -192,10 +192,6 @@ class Account {
     for (int iteration = 0; iteration < iterations; ++iteration) {
       RoundDowndated(rank() - signal, trellis_ ? kTrellisSweeps : kLatticeSweeps);
       FitLowRank(rank() - signal, {});
-      if (settings_.q_bits > 2) {
-        Subtract(rank() - signal);
-        Sweep(0);
-      }
       Measure();
     }
   }

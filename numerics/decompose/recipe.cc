@@ -143,18 +143,12 @@ class Recipe {
 
   absl::Status FreshIteration(Candidate& candidate) {
     const linalg::ConstViewF target = std::as_const(candidate.target).view();
-    CALDERA_ASSIGN_OR_RETURN(
-        Rounded q, RoundDowndated(target, candidate.rows.view(), kSplitRidge, effort().sweeps));
-    linalg::MatrixF residual = Difference(target, std::as_const(q.decoded).view());
+    CALDERA_ASSIGN_OR_RETURN(const Rounded q, RoundDowndated(target, candidate.rows.view(),
+                                                             kSplitRidge, effort().sweeps));
+    const linalg::MatrixF residual = Difference(target, q.decoded.view());
     CALDERA_ASSIGN_OR_RETURN(LowRank correction,
-                             FitLowRank(context_, std::as_const(residual).view(), problem_.metric,
+                             FitLowRank(context_, residual.view(), problem_.metric,
                                         FitOptionsOf(candidate.correction_rank)));
-    // Beside a fine Q the noise of the correction counts, and Q can take up some of it.
-    if (problem_.header.q_bits.value() > 2 || problem_.header.mixed()) {
-      linalg::Copy(target, residual.view());
-      Subtract(correction, residual);
-      RunSweep(std::as_const(residual).view(), Plain(), q);
-    }
     std::vector<const LowRank*> parts = {&correction};
     if (candidate.signal.rank() > 0) parts.insert(parts.begin(), &candidate.signal);
     CALDERA_RETURN_IF_ERROR(Offer(q, parts).status());

@@ -53,7 +53,8 @@ def test_get_shows_the_whole_job(cluster):
     job = cluster.caldera_json("get", "done")
     assert job["name"] == "compressionJobs/done" and job["state"] == "SUCCEEDED"
     assert job["spec"]["decomposition"] == {
-        "recipe": "default", "codebook": "trellis-10", "q_bits": 2, "rank": 4, "l_bits": 4, "r_bits": 4, "iterations": 0, "seed": 0}
+        "recipe": "default", "codebook": "trellis-10", "q_bits": 2, "rank": 4, "l_bits": 4, "r_bits": 4, "iterations": 0, "seed": 0,
+        "target_bits": 0, "target_bits_include": ""}
     assert job["spec"]["output_uri"] == f"file://{cluster.folder}/out"
     assert job["progress"]["matrices"] == job["progress"]["matrices_committed"] == 14
     assert job["progress"]["ratio"] == 1

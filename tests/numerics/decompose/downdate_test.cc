@@ -49,8 +49,8 @@ TEST(Downdate, LeavesTheShareThatIsNotRepaired) {
   const auto downdated =
       Downdate(one.context, h.view(), rows.view(), {.absolute = .5F, .unrepaired = .01F});
   ASSERT_TRUE(downdated.ok());
-  EXPECT_NEAR(std::pow(downdated->factor(3, 3), 2), 10.5, 1e-3);
-  EXPECT_NEAR(std::pow(downdated->factor(4, 4), 2), 1.5, 1e-5);
+  EXPECT_NEAR(std::pow(downdated->factor.view()(3, 3), 2), 10.5, 1e-3);
+  EXPECT_NEAR(std::pow(downdated->factor.view()(4, 4), 2), 1.5, 1e-5);
 }
 
 TEST(Downdate, AcceptsDependentRows) {
