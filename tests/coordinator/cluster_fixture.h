@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/rpc/status_conversion.h"
 #include "coordinator/allocation.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/sqlite_state_store.h"
