@@ -20,7 +20,8 @@
 
 namespace caldera::coordinator {
 
-// Steps of q_bits between 2 and 4: entry i of a loss curve is that at 2 + i / 16 bits.
+// Steps of q_bits between 2 and 4: entry i of a loss curve is that at 2 + i / 16 bits. (3 is a
+// little less: with whole numbers all columns have the same bits.)
 inline constexpr int kAllotmentSteps = 32;
 
 // One matrix: bytes it takes and loss it leaves at each step, kAllotmentSteps + 1 values each.

@@ -163,9 +163,6 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                            lattice::CodebookFamily::Find(options.codebook));
   CALDERA_ASSIGN_OR_RETURN(const lattice::CodebookFamily e8p,
                            lattice::CodebookFamily::Find(model::CodebookKind::kE8P));
-  // The same object where the kinds are the same: every iterate may then be the result.
-  const lattice::CodebookFamily& search =
-      options.codebook == model::CodebookKind::kE8P ? family : e8p;
   CALDERA_ASSIGN_OR_RETURN(const double largest, LargestWeight(context, local_rows));
   const float unit = UnitOf(largest);
   const linalg::MatrixF original = DividedBy(local_rows, unit);
@@ -174,24 +171,20 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const Problem problem{rotated.view(),
                         {state.rotated.view(), state.factor.view()},
                         family,
-                        search,
+                        e8p,
                         HeaderOf(partition.rows(), hessian, output, options),
                         options.iterations,
                         options.signal_rank};
-  const auto decoding_with = [&](const lattice::CodebookFamily& codes) {
-    return Objective::Decoding{codes, problem.header, state.input, output};
-  };
+  const Objective::Decoding decoding{family, problem.header, state.input, output};
   Objective objective(context, original.view(), state.given.view());
   BestIterate best(
-      [&](const Iterate& iterate, const lattice::CodebookFamily& codes) {
-        return objective.RelativeError(iterate, decoding_with(codes));
-      },
-      family, options.stop);
+      [&](const Iterate& iterate) { return objective.RelativeError(iterate, decoding); },
+      options.stop);
   CALDERA_RETURN_IF_ERROR(options.recipe == model::RecipeKind::kPublished
                               ? RunPublishedRecipe(context, problem, best)
                               : RunRecipe(context, problem, best));
   DecomposeResult result;
-  result.matrix = GatherMatrix(context, best.iterate(), decoding_with(family), unit);
+  result.matrix = GatherMatrix(context, best.iterate(), decoding, unit);
   result.relative_error = best.error();
   result.error_curve = best.curve();
   result.best_iteration = best.index();

@@ -82,8 +82,7 @@ class PublishedRecipe {
     const std::int64_t rows = q_.decoded.rows();
     const std::vector<float> scales(
         static_cast<std::size_t>((rows + model::kScaleRows - 1) / model::kScaleRows), grid_.scale);
-    return best_.Offer(MakeIterate({scales, q_.codes, {}}, parts, problem_.header), problem_.family)
-        .status();
+    return best_.Offer(MakeIterate({scales, q_.codes, {}}, parts, problem_.header));
   }
 
   absl::Status Round(linalg::ConstViewF target, const Metric& metric) {

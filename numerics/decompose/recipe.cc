@@ -63,10 +63,10 @@ class Recipe {
     CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight, problem_.metric.factor));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
     const int sweeps = IterationsOr(Trellis() ? 0 : kPlainSweeps);
-    if (sweeps == 0) return Offer(q, {}).status();
+    if (sweeps == 0) return Offer(q, {});
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(problem_.weight, Plain(), q);
-      CALDERA_RETURN_IF_ERROR(Offer(q, {}).status());
+      CALDERA_RETURN_IF_ERROR(Offer(q, {}));
     }
     return absl::OkStatus();
   }
@@ -151,7 +151,7 @@ class Recipe {
                                         FitOptionsOf(candidate.correction_rank)));
     std::vector<const LowRank*> parts = {&correction};
     if (candidate.signal.rank() > 0) parts.insert(parts.begin(), &candidate.signal);
-    CALDERA_RETURN_IF_ERROR(Offer(q, parts).status());
+    CALDERA_RETURN_IF_ERROR(Offer(q, parts));
     candidate.rows = std::move(correction.r.decoded);
     return absl::OkStatus();
   }
@@ -176,7 +176,7 @@ class Recipe {
       CALDERA_ASSIGN_OR_RETURN(LowRank next,
                                FitLowRank(context_, rest.view(), problem_.metric, options));
       pair = std::move(next);
-      CALDERA_RETURN_IF_ERROR(Offer(q, {&pair}).status());
+      CALDERA_RETURN_IF_ERROR(Offer(q, {&pair}));
     }
     return absl::OkStatus();
   }
@@ -244,9 +244,9 @@ class Recipe {
                       static_cast<double>(pair.rank());
   }
 
-  absl::StatusOr<double> Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
-    return best_.Offer(MakeIterate({scales_.groups, q.codes, column_bits_}, parts, problem_.header),
-                       *family_);
+  absl::Status Offer(const Rounded& q, const std::vector<const LowRank*>& parts) {
+    return best_.Offer(
+        MakeIterate({scales_.groups, q.codes, column_bits_}, parts, problem_.header));
   }
 
   Context& context_;
@@ -262,16 +262,15 @@ class Recipe {
 
 }  // namespace
 
-absl::StatusOr<double> BestIterate::Offer(Iterate iterate, const lattice::CodebookFamily& family) {
+absl::Status BestIterate::Offer(Iterate iterate) {
   CALDERA_RETURN_IF_ERROR(CheckStop());
-  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate, family));
+  CALDERA_ASSIGN_OR_RETURN(const double error, measure_(iterate));
   curve_.push_back(error);
-  if (&family != &family_) return error;
   if (index_ == 0 || error < this->error()) {
     index_ = static_cast<int>(curve_.size());
     iterate_ = std::move(iterate);
   }
-  return error;
+  return absl::OkStatus();
 }
 
 absl::Status BestIterate::CheckStop() const {

@@ -24,9 +24,7 @@ struct Problem {
   linalg::ConstViewF weight;              // W~, local rows x n
   Metric metric;                          // damped rotated H and its factor
   const lattice::CodebookFamily& family;  // of the result
-  // What the iterates before the last are rounded with: `family` itself (the same object, so that
-  // they may be kept), or a faster one.
-  const lattice::CodebookFamily& search;
+  const lattice::CodebookFamily& search;  // of trials: `family` or a faster one
   // Where columns differ its counts of them say only how many bits they have together.
   model::CompressedMatrixHeader header;
   int iterations = 0;                       // 0 = the recipe's own
@@ -37,15 +35,13 @@ struct Problem {
 class BestIterate {
  public:
   // Both are called on every rank alike; `stop` may be empty.
-  using Measure =
-      std::function<absl::StatusOr<double>(const Iterate&, const lattice::CodebookFamily&)>;
-  BestIterate(Measure measure, const lattice::CodebookFamily& family, const StopRequested& stop)
-      : measure_(std::move(measure)), family_(family), stop_(stop) {}
+  using Measure = std::function<absl::StatusOr<double>(const Iterate&)>;
+  BestIterate(Measure measure, const StopRequested& stop)
+      : measure_(std::move(measure)), stop_(stop) {}
 
-  // Measures an iterate whose codes are of `family`, adds the error to the curve, keeps it if it
-  // is of the result's family (the same object) and better than all such before, and returns the
-  // error; CANCELLED when a stop was requested.
-  absl::StatusOr<double> Offer(Iterate iterate, const lattice::CodebookFamily& family);
+  // Measures an iterate, adds the error to the curve and keeps the iterate if it is better than all
+  // before; CANCELLED when a stop was requested.
+  absl::Status Offer(Iterate iterate);
   // CANCELLED when a stop was requested.
   absl::Status CheckStop() const;
 
@@ -56,7 +52,6 @@ class BestIterate {
 
  private:
   Measure measure_;
-  const lattice::CodebookFamily& family_;
   const StopRequested& stop_;
   Iterate iterate_;
   std::vector<double> curve_;
@@ -65,7 +60,7 @@ class BestIterate {
 
 // Rank 0: LDLQ, then sweeps (none by default with a trellis). 4-bit factors: the rank split into a
 // signal and a correction. Finer factors: alternation against the downdated Hessian. Every iterate
-// is offered to `best`; at least the last is of `problem.family`.
+// is offered to `best`; trials of splits are not iterates.
 absl::Status RunRecipe(Context& context, const Problem& problem, BestIterate& best);
 
 }  // namespace caldera::decompose
