@@ -14,8 +14,8 @@ cd "$(dirname "$0")/.."
 
 # NAME FLAGS-OF-COMPRESS
 settings=(
-  # One idea at a time, at about 2.5 bits per weight. The published recipe has 15 iterations; its error does not fall
-  # after the fourth, so 5 are run.
+  # One idea at a time, at about 2.5 bits per weight. The published recipe runs 5 of its 15 iterations: on a synthetic
+  # 576 x 1536 matrix the best was the fourth.
   'published-2.5        --recipe published --q-bits 2 --rank 48 --iterations 5'
   'e8p-r40              --q-bits 2 --rank 40 --codebook e8p'
   'trellis-r40          --q-bits 2 --rank 40'
