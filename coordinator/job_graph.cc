@@ -11,8 +11,8 @@ namespace {
 // Passes of m n^2 flops that one matrix costs with the shipped recipe: rank trials, LDLQ, sweeps
 // and their error evaluations, codebook searches converted to the same currency.
 constexpr double kPasses = 30;
-// Tokens that a probe takes through each altered model.
-constexpr double kProbedTokens = 512;
+// Tokens that a probe takes through each altered model (worker/probe_job.h).
+constexpr double kProbedTokens = 256;
 constexpr char kJobPrefix[] = "compressionJobs/";
 
 TaskRecord MakeTask(const base::JobId& job, TaskKind kind, int index, double work) {

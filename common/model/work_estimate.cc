@@ -43,11 +43,12 @@ double BlockRows(std::int64_t m) {
 // Goes through the steps of a recipe and adds up what they cost.
 class Account {
  public:
-  Account(const MatrixShape& shape, const DecompositionSettings& settings)
+  Account(const MatrixShape& shape, const DecompositionSettings& settings, int trials)
       : m_(static_cast<double>(shape.rows)),
         n_(static_cast<double>(shape.columns)),
         block_rows_(BlockRows(shape.rows)),
         settings_(settings),
+        trials_(trials),
         trellis_(settings.codebook != CodebookName(CodebookKind::kE8P)) {}
 
   DecompositionWork Run() {
@@ -180,18 +181,19 @@ class Account {
 
   void SplitRank() {
     TopEigenvectors(rank());
-    // How many are tried is not known beforehand: as a rule the second is the best of three.
-    const int half = settings_.rank / 2 / 8 * 8;
-    const int quarter = half / 2 / 8 * 8;
-    const double signal = quarter;
-    Trial(half);
-    if (half > 0) Trial(quarter);
-    if (quarter > 0) Trial(quarter / 2 / 8 * 8);
+    int signal = settings_.rank / 2 / 8 * 8;
+    int chosen = signal;
+    Trial(signal);
+    for (int trial = 1; trial < trials_ && signal > 0; ++trial) {
+      chosen = signal;
+      signal = signal / 2 / 8 * 8;
+      Trial(signal);
+    }
     final_ = true;
     const int iterations = IterationsOr(kSplitIterations);
     for (int iteration = 0; iteration < iterations; ++iteration) {
-      RoundDowndated(rank() - signal, trellis_ ? kTrellisSweeps : kLatticeSweeps);
-      FitLowRank(rank() - signal, {});
+      RoundDowndated(rank() - chosen, trellis_ ? kTrellisSweeps : kLatticeSweeps);
+      FitLowRank(rank() - chosen, {});
       Measure();
     }
   }
@@ -232,6 +234,7 @@ class Account {
   const double n_;
   const double block_rows_;
   const DecompositionSettings& settings_;
+  const int trials_;
   const bool trellis_;
   bool final_ = false;  // the iterate at work is coded with the job's codebook
   DecompositionWork work_;
@@ -265,8 +268,8 @@ double Scores(const ModelConfig& config, std::int64_t seq_len) {
 }  // namespace
 
 DecompositionWork ExpectedDecomposition(const MatrixShape& shape,
-                                        const DecompositionSettings& settings) {
-  return Account(shape, settings).Run();
+                                        const DecompositionSettings& settings, int trials) {
+  return Account(shape, settings, trials).Run();
 }
 
 CalibrationWork ExpectedCalibration(const ModelConfig& config, const JobSettings& settings) {

@@ -27,9 +27,15 @@ struct DecompositionWork {
   int passes = 0;               // times that all weights are rounded
   int iterates = 0;             // times that the codes are decoded and their error is taken
 };
-// Of an m x n matrix. Preconditions: settings with defaults, without violations.
+// Splits of the rank that are tried beside 4-bit factors, as a rule. The matrix decides: two at
+// least, and more while the error falls.
+inline constexpr int kUsualTrials = 3;
+
+// Of an m x n matrix, with at most `trials` splits of its rank, of which the one before the last
+// goes on. Preconditions: settings with defaults, without violations; trials >= 2.
 DecompositionWork ExpectedDecomposition(const MatrixShape& shape,
-                                        const DecompositionSettings& settings);
+                                        const DecompositionSettings& settings,
+                                        int trials = kUsualTrials);
 
 // Calibration of all layers with all windows.
 struct CalibrationWork {

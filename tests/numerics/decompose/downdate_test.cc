@@ -40,14 +40,18 @@ TEST(Downdate, LeavesOnlyDeltaOnTheRowsTakenOut) {
   }
 }
 
-TEST(Downdate, LeavesTheShareThatIsNotRepaired) {
-  OneRank one;
+// I but for H(3, 3) = 1000, downdated by that channel.
+absl::StatusOr<DowndatedHessian> DowndateStrongChannel(Context& context, Ridge ridge) {
   linalg::MatrixF h = Identity(32);
   h(3, 3) = 1000;
   linalg::MatrixF rows(1, 32);
   rows(0, 3) = 1;
-  const auto downdated =
-      Downdate(one.context, h.view(), rows.view(), {.absolute = .5F, .unrepaired = .01F});
+  return Downdate(context, h.view(), rows.view(), ridge);
+}
+
+TEST(Downdate, LeavesTheShareThatIsNotRepaired) {
+  OneRank one;
+  const auto downdated = DowndateStrongChannel(one.context, {.absolute = .5F, .unrepaired = .01F});
   ASSERT_TRUE(downdated.ok());
   EXPECT_NEAR(std::pow(downdated->factor.view()(3, 3), 2), 10.5, 1e-3);
   EXPECT_NEAR(std::pow(downdated->factor.view()(4, 4), 2), 1.5, 1e-5);
@@ -65,16 +69,11 @@ TEST(Downdate, AcceptsDependentRows) {
 
 TEST(Downdate, MeasuresDeltaByWhatIsLeftOfTheHessian) {
   OneRank one;
-  linalg::MatrixF h = Identity(32);
-  h(3, 3) = 1000;
-  linalg::MatrixF rows(1, 32);
-  rows(0, 3) = 1;
-  const auto downdated =
-      Downdate(one.context, h.view(), rows.view(), {.absolute = .5F, .relative = .25F});
+  const auto downdated = DowndateStrongChannel(one.context, {.absolute = .5F, .relative = .25F});
   ASSERT_TRUE(downdated.ok());
   EXPECT_NEAR(downdated->delta, .5 + .25 * 31 / 32, 1e-4);
-  const auto nothing =
-      Downdate(one.context, linalg::MatrixF(32, 32).view(), rows.view(), {.relative = .5F});
+  const auto nothing = Downdate(one.context, linalg::MatrixF(32, 32).view(),
+                                Gaussian(1, 32, 2).view(), {.relative = .5F});
   ASSERT_TRUE(nothing.ok());
   EXPECT_FLOAT_EQ(nothing->delta, .5F * 1e-3F);
 }
