@@ -13,6 +13,7 @@
 #include "numerics/decompose/iterate.h"
 #include "numerics/decompose/ldlq.h"
 #include "numerics/decompose/low_rank.h"
+#include "numerics/decompose/sweep.h"
 #include "numerics/lattice/codebook.h"
 
 namespace caldera::decompose {
@@ -93,7 +94,7 @@ void DowndateStep(benchmark::State& state) {
   RunAgainstSgemm(state, Threads(state), [&] {
     dist::SerialCommunicator serial;
     Context context{layer.partition, serial};
-    if (!Downdate(context, layer.hessian(), rows.view(), .05F).ok()) {
+    if (!Downdate(context, layer.hessian(), rows.view(), Ridge{.absolute = .05F}).ok()) {
       state.SkipWithError("not factored");
     }
     return context.flops;

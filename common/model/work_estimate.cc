@@ -37,7 +37,7 @@ struct Fit {
 // About what decompose::RowBlock gives.
 double BlockRows(std::int64_t m) {
   const auto eighth = std::bit_floor(static_cast<std::uint64_t>(m) / 8);
-  return static_cast<double>(std::clamp<std::uint64_t>(eighth, 64, 256));
+  return static_cast<double>(std::clamp<std::uint64_t>(eighth, 64, 512));
 }
 
 // Goes through the steps of a recipe and adds up what they cost.

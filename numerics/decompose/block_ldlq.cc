@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "numerics/kernels/parallel.h"
+#include "numerics/decompose/row_blocks.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/factor.h"
 
@@ -50,15 +50,6 @@ class BlockCoder {
   std::vector<float> values_;  // component-major
   std::vector<std::uint32_t> codes_;
 };
-
-// Runs body(first row, rows) over fixed row blocks in parallel.
-template <typename Body>
-void ForEachRowBlock(std::int64_t rows, std::int64_t block_rows, const Body& body) {
-  kernels::ParallelFor((rows + block_rows - 1) / block_rows, [&](std::int64_t block) {
-    const std::int64_t first = block * block_rows;
-    body(first, std::min(block_rows, rows - first));
-  });
-}
 
 // Visits panels, and in each the blocks of 8 columns, from the last to the first: panel(first,
 // width), then block(panel's first, first, width).

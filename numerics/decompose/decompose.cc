@@ -142,7 +142,7 @@ linalg::MatrixF Rotated(Context& context, const linalg::MatrixF& rows, const Rot
 
 std::int64_t RowBlock(std::int64_t m) {
   constexpr std::int64_t kSmallest = 64;
-  constexpr std::int64_t kLargest = 256;
+  constexpr std::int64_t kLargest = 512;
   constexpr std::int64_t kBlocks = 8;
   std::int64_t block = std::max(kSmallest, kernels::HadamardBlock(m));
   while (block < kLargest && 2 * block * kBlocks <= m) block *= 2;

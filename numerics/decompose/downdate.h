@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "numerics/decompose/context.h"
-#include "numerics/decompose/ldlq.h"
+#include "numerics/decompose/sweep.h"
 #include "numerics/dist/shared_matrix.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/matrix.h"

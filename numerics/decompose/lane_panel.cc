@@ -1,6 +1,9 @@
 #include "numerics/decompose/lane_panel.h"
 
+#include <algorithm>
+
 #include "numerics/decompose/context.h"
+#include "numerics/kernels/panel.h"
 #include "numerics/kernels/parallel.h"
 
 namespace caldera::decompose {
@@ -8,29 +11,9 @@ namespace {
 
 constexpr std::int64_t kComponents = lattice::kCodeDimension;
 
-// `width` columns of one row from `first` on, and the lane of the row.
-struct Strip {
-  std::int64_t row;
-  std::int64_t lane;
-  std::int64_t first;
-  std::int64_t width;
-};
-
-// All strips of rows (filled up to whole lanes) x columns: narrow ones, neighbouring lanes one
-// after another, so that the transposition finishes the cache lines of both sides while they are
-// near.
-template <typename Body>
-void ForEachStrip(std::int64_t rows, std::int64_t columns, const Body& body) {
-  constexpr std::int64_t kWidth = 32;
-  const std::int64_t vectors = VectorsOf(rows);
-  for (std::int64_t first = 0; first < columns; first += kWidth) {
-    const std::int64_t width = std::min(kWidth, columns - first);
-    for (std::int64_t i = 0; i < kComponents; ++i) {
-      for (std::int64_t v = 0; v < vectors; ++v) {
-        body(Strip{v * kComponents + i, i * vectors + v, first, width});
-      }
-    }
-  }
+// Rows that are component i of their vectors, one in 8.
+std::int64_t RowsOfComponent(std::int64_t rows, std::int64_t i) {
+  return (rows - i + kComponents - 1) / kComponents;
 }
 
 std::int64_t LaneOf(std::int64_t row, std::int64_t vectors) {
@@ -56,24 +39,27 @@ GroupScales ScalesOfGroups(linalg::ConstViewF target, const lattice::Codebook& c
 }
 
 void PackLanes(linalg::ConstViewF rows, linalg::ViewF lanes) {
-  ForEachStrip(rows.rows, rows.columns, [&](const Strip& strip) {
-    float* to = lanes.data + strip.first * lanes.stride + strip.lane;
-    if (strip.row < rows.rows) {
-      const float* const from = rows.row(strip.row) + strip.first;
-      for (std::int64_t j = 0; j < strip.width; ++j, to += lanes.stride) *to = from[j];
-    } else {
-      for (std::int64_t j = 0; j < strip.width; ++j, to += lanes.stride) *to = 0;
-    }
-  });
+  const std::int64_t vectors = VectorsOf(rows.rows);
+  for (std::int64_t i = 0; i < kComponents && vectors > 0; ++i) {
+    const std::int64_t count = RowsOfComponent(rows.rows, i);
+    const linalg::ViewF to = lanes.Columns(i * vectors, vectors);
+    kernels::Transpose({rows.row(i), static_cast<std::size_t>(count),
+                        static_cast<std::size_t>(kComponents * rows.stride)},
+                       static_cast<std::size_t>(rows.columns), to.data,
+                       static_cast<std::size_t>(to.stride));
+    if (count == vectors) continue;
+    for (std::int64_t j = 0; j < rows.columns; ++j) to(j, count) = 0;
+  }
 }
 
 void UnpackLanes(linalg::ConstViewF lanes, linalg::ViewF rows) {
-  ForEachStrip(rows.rows, rows.columns, [&](const Strip& strip) {
-    if (strip.row >= rows.rows) return;
-    const float* from = lanes.data + strip.first * lanes.stride + strip.lane;
-    float* const to = rows.row(strip.row) + strip.first;
-    for (std::int64_t j = 0; j < strip.width; ++j, from += lanes.stride) to[j] = *from;
-  });
+  const std::int64_t vectors = VectorsOf(rows.rows);
+  for (std::int64_t i = 0; i < kComponents && vectors > 0; ++i) {
+    kernels::Transpose({lanes.data + i * vectors, static_cast<std::size_t>(rows.columns),
+                        static_cast<std::size_t>(lanes.stride)},
+                       static_cast<std::size_t>(RowsOfComponent(rows.rows, i)), rows.row(i),
+                       static_cast<std::size_t>(kComponents * rows.stride));
+  }
 }
 
 LaneCoder::LaneCoder(const RowGrid& grid) : grid_(grid) {

@@ -6,13 +6,11 @@
 #ifndef CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
 #define CALDERA_NUMERICS_DECOMPOSE_LANE_PANEL_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "numerics/lattice/codebook.h"
-#include "numerics/linalg/blas.h"
 #include "numerics/linalg/matrix.h"
 
 namespace caldera::decompose {
@@ -73,40 +71,6 @@ class LaneCoder {
   std::vector<float> scale_;
   std::vector<float> inverse_;
 };
-
-// y += weight x, over whole runs of lanes (a multiple of 8).
-inline void AddScaled(float weight, const float* __restrict x, float* __restrict y,
-                      std::int64_t lanes) {
-  for (std::int64_t lane = 0; lane < lanes; lane += lattice::kCodeDimension) {
-    for (int i = 0; i < lattice::kCodeDimension; ++i) y[lane + i] += weight * x[lane + i];
-  }
-}
-
-// Visits the columns of a panel from the last to the first. Before visit(k) the run value(k) has
-// got sum_{j > k} coupling(j, k) step(j) added, where step(j) is what visit(j) wrote. k is relative
-// to the panel; coupling is width x width and read below the diagonal only. The sums run over
-// sub-panels of 16 columns so that most of them are products. width^2 * lanes flops.
-template <typename Visit>
-void DescendPanel(linalg::ConstViewF coupling, linalg::ViewF value, linalg::ViewF step,
-                  const Visit& visit) {
-  constexpr std::int64_t kSubPanel = 16;
-  const std::int64_t width = coupling.rows;
-  for (std::int64_t end = width; end > 0;) {
-    const std::int64_t first = (end - 1) / kSubPanel * kSubPanel;
-    if (end < width) {
-      const auto below = coupling.Block(end, first, width - end, end - first);
-      linalg::Gemm(linalg::Transposed(below), step.Rows(end, width - end),
-                   value.Rows(first, end - first), linalg::kAddTo);
-    }
-    for (std::int64_t k = end - 1; k >= first; --k) {
-      for (std::int64_t j = k + 1; j < end; ++j) {
-        AddScaled(coupling(j, k), step.row(j), value.row(k), value.columns);
-      }
-      visit(k);
-    }
-    end = first;
-  }
-}
 
 }  // namespace caldera::decompose
 

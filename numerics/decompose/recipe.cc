@@ -8,6 +8,7 @@
 #include "numerics/decompose/column_bits.h"
 #include "numerics/decompose/downdate.h"
 #include "numerics/decompose/ldlq.h"
+#include "numerics/decompose/sweep.h"
 #include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::decompose {

@@ -7,6 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "numerics/kernels/large_pages.h"
+
 namespace caldera::dist {
 
 // Making, publishing and destroying one are collectives: every rank does them, in the same order
@@ -36,7 +38,7 @@ class PrivateBytes : public SharedBytes {
   void Publish() override {}
 
  private:
-  std::vector<std::byte> bytes_;
+  std::vector<std::byte, kernels::LargePageAllocator<std::byte>> bytes_;
 };
 
 }  // namespace caldera::dist

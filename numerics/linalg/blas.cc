@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 
+#include "numerics/kernels/panel.h"
 #include "numerics/kernels/transformer.h"
 
 // OpenBLAS's choice of kernels; absent from builds for a single processor.
@@ -177,6 +178,12 @@ void TransposeInto(MatrixView<const T> from, MatrixView<T> to) {
       }
     }
   }
+}
+
+void TransposeInto(ConstViewF from, ViewF to) {
+  kernels::Transpose(
+      {from.data, static_cast<std::size_t>(from.rows), static_cast<std::size_t>(from.stride)},
+      static_cast<std::size_t>(from.columns), to.data, static_cast<std::size_t>(to.stride));
 }
 
 template <typename From, typename To>

@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "numerics/kernels/large_pages.h"
+
 namespace caldera::linalg {
 
 // rows x columns window on memory it does not own; element (i, j) is data[i * stride + j].
@@ -64,7 +66,7 @@ class Matrix {
   MatrixView<const T> view() const { return {data(), rows_, columns_, columns_}; }
 
  private:
-  std::vector<T> values_;
+  std::vector<T, kernels::LargePageAllocator<T>> values_;
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "numerics/decompose/downdate.h"
+#include "numerics/decompose/sweep.h"
 #include "numerics/lattice/codebook.h"
 #include "numerics/linalg/factor.h"
 #include "tests/numerics/decompose/cases.h"

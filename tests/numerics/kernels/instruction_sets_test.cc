@@ -10,6 +10,7 @@
 
 #include "numerics/kernels/convert.h"
 #include "numerics/kernels/hadamard.h"
+#include "numerics/kernels/panel.h"
 #include "numerics/kernels/reference.h"
 #include "numerics/kernels/transformer.h"
 
@@ -77,6 +78,25 @@ TEST_P(InstructionSets, AgreeWithTheReferenceToRounding) {
     EXPECT_NEAR(Dot(x.data(), x.data(), count), exact, 6e-8 * exact * 30);
     EXPECT_NEAR(DotDouble(x.data(), x.data(), count), exact, 1e-13 * exact);
     EXPECT_NEAR(LogSumExp(x.data(), count), reference::LogSumExp(x.data(), count), 1e-6);
+  }
+}
+
+TEST_P(InstructionSets, WorkOnPanels) {
+  constexpr std::size_t kRows = 9;
+  constexpr std::size_t kColumns = 101;
+  const std::vector<float> panel = Wave(kRows * kColumns);
+  std::vector<float> turned(panel.size());
+  Transpose({panel.data(), kRows, kColumns}, kColumns, turned.data(), kRows);
+  std::vector<float> sum(kColumns);
+  const std::vector<float> weights = Wave(kRows);
+  AddWeightedRows(weights.data(), {panel.data(), kRows, kColumns}, sum.data(), kColumns);
+  for (std::size_t j = 0; j < kColumns; ++j) {
+    double expected = 0;
+    for (std::size_t i = 0; i < kRows; ++i) {
+      EXPECT_EQ(turned[j * kRows + i], panel[i * kColumns + j]);
+      expected += static_cast<double>(weights[i]) * static_cast<double>(panel[i * kColumns + j]);
+    }
+    EXPECT_NEAR(sum[j], expected, 5e-5);
   }
 }
 
