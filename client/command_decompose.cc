@@ -86,6 +86,14 @@ absl::StatusOr<Coded> Code(const linalg::MatrixF& weight, linalg::MatrixF hessia
   return coded;
 }
 
+Json ByStep(const decompose::StepSeconds& seconds) {
+  Json steps = Json::object();
+  for (std::size_t i = 0; i < seconds.size(); ++i) {
+    steps[decompose::kStepNames[i]] = std::round(1000 * seconds[i]) / 1000;
+  }
+  return steps;
+}
+
 Json Report(const DecomposeFlags& flags, const Coded& coded) {
   const model::CompressedMatrixHeader& header = coded.result.matrix.header;
   return {{"input", flags.input},
@@ -97,7 +105,8 @@ Json Report(const DecomposeFlags& flags, const Coded& coded) {
           {"error_curve", coded.result.error_curve},
           {"best_iteration", coded.result.best_iteration},
           {"damping", coded.result.damping},
-          {"flops", coded.result.local_flops}};
+          {"flops", coded.result.local_flops},
+          {"step_seconds", ByStep(coded.result.step_seconds)}};
 }
 
 absl::Status Decompose(const DecomposeFlags& flags, const Context& context) {

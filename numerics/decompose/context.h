@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "numerics/decompose/step_clock.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/dist/row_partition.h"
 #include "numerics/linalg/blas.h"
@@ -17,6 +18,7 @@ struct Context {
   const dist::RowPartition& partition;
   dist::Communicator& communicator;
   double flops = 0;  // executed by this rank; each step adds its own
+  StepSeconds seconds = {};
 
   std::int64_t block_rows() const { return partition.block_rows(); }
   std::int64_t first_row() const { return partition.FirstRow(communicator.rank()); }

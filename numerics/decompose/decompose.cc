@@ -190,6 +190,7 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   result.best_iteration = best.index();
   result.damping = state.damping;
   result.local_flops = context.flops;
+  result.step_seconds = context.seconds;
   return result;
 }
 

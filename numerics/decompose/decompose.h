@@ -17,6 +17,7 @@
 #include "common/model/compressed_matrix.h"
 #include "common/model/recipe.h"
 #include "numerics/decompose/hessian.h"
+#include "numerics/decompose/step_clock.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/dist/row_partition.h"
 #include "numerics/linalg/matrix.h"
@@ -54,6 +55,7 @@ struct DecomposeResult {
   int best_iteration = 0;           // 1-based index into error_curve of the iterate returned
   double damping = 0;               // relative damping that the factorisation needed
   double local_flops = 0;           // executed by this rank (multiply and add count 2)
+  StepSeconds step_seconds = {};    // of this rank
 };
 
 // Rows per block that a matrix of m outputs is partitioned by: a multiple of its output Hadamard

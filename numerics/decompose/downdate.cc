@@ -84,6 +84,7 @@ float DeltaOf(linalg::ConstViewF hessian, linalg::ConstViewF basis, Ridge ridge)
 absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF hessian,
                                           linalg::ConstViewF rows, Ridge ridge) {
   constexpr float kLargestRaise = 64;
+  const StepTimer timer(context.seconds, Step::kDowndate);
   const Weighted weighted = WeightedRows(context, hessian, rows);
   DowndatedHessian downdated;
   downdated.factor = dist::SharedMatrix(hessian.rows, hessian.columns, context.communicator);
@@ -106,6 +107,7 @@ absl::StatusOr<DowndatedHessian> Downdate(Context& context, linalg::ConstViewF h
 
 absl::StatusOr<linalg::MatrixF> TopEigenvectors(Context& context, linalg::ConstViewF hessian,
                                                 std::int64_t count, int rounds) {
+  const StepTimer timer(context.seconds, Step::kEigenvectors);
   linalg::MatrixF vectors(hessian.rows, count);
   linalg::Random(kStartSeed, kStartStream).FillNormal(vectors.view());
   for (int round = 0; round < rounds; ++round) {

@@ -107,6 +107,7 @@ double Objective::WeightedSquare(linalg::ConstViewF rows) {
 }
 
 absl::StatusOr<double> Objective::RelativeError(const Iterate& iterate, const Decoding& decoding) {
+  const StepTimer timer(context_.seconds, Step::kReportedError);
   CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF rows, DecodeLocalRows(context_, iterate, decoding));
   rows = Difference(original_, std::as_const(rows).view());  // what was decoded is freed
   const double error = WeightedSquare(std::as_const(rows).view());

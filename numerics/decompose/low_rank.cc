@@ -146,6 +146,7 @@ class Fit {
 
 absl::StatusOr<LowRank> FitLowRank(Context& context, linalg::ConstViewF a, const Metric& metric,
                                    const FitOptions& options) {
+  const StepTimer timer(context.seconds, Step::kLowRank);
   return Fit(context, a, metric, options).Run();
 }
 

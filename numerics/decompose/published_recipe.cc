@@ -86,14 +86,24 @@ class PublishedRecipe {
   }
 
   absl::Status Round(linalg::ConstViewF target, const Metric& metric) {
-    q_ = BlockLdlq(target, metric.factor, grid_, context_.block_rows());
-    context_.flops += LdlqFlops(target.rows, target.columns);
+    RunLdlq(target, metric.factor);
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
       CALDERA_RETURN_IF_ERROR(best_.CheckStop());
-      BlockSweep(target, metric.hessian, grid_, context_.block_rows(), q_);
-      context_.flops += SweepFlops(target.rows, {metric.hessian, {}, 0});
+      RunSweep(target, metric.hessian);
     }
     return absl::OkStatus();
+  }
+
+  void RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
+    const StepTimer timer(context_.seconds, Step::kLdlq);
+    q_ = BlockLdlq(target, factor, grid_, context_.block_rows());
+    context_.flops += LdlqFlops(target.rows, target.columns);
+  }
+
+  void RunSweep(linalg::ConstViewF target, linalg::ConstViewF hessian) {
+    const StepTimer timer(context_.seconds, Step::kSweep);
+    BlockSweep(target, hessian, grid_, context_.block_rows(), q_);
+    context_.flops += SweepFlops(target.rows, {hessian, {}, 0});
   }
 
   // H - B B^T + delta I.

@@ -228,11 +228,13 @@ class Recipe {
   RowGrid Grid() const { return {&codebook(), scales_.rows, columns_}; }
 
   Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
+    const StepTimer timer(context_.seconds, Step::kLdlq);
     context_.flops += LdlqFlops(target.rows, target.columns);
     return Ldlq(target, factor, Grid(), context_.block_rows());
   }
 
   void RunSweep(linalg::ConstViewF target, const SweptHessian& hessian, Rounded& q) {
+    const StepTimer timer(context_.seconds, Step::kSweep);
     context_.flops += SweepFlops(target.rows, hessian);
     Sweep(target, hessian, Grid(), context_.block_rows(), q);
   }

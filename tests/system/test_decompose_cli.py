@@ -64,6 +64,8 @@ def test_numpy_finds_the_error_that_is_printed(case, case_file, tmp_path, q_bits
     bits = q_bits + rank * factor_bits * (ROWS + COLUMNS) / (ROWS * COLUMNS)
     assert bits <= report["bits_per_weight"] < 1.2 * bits + 0.2
     assert report["peak_rss_bytes"] > 4 * ROWS * COLUMNS
+    assert 0 < sum(report["step_seconds"].values()) <= report["seconds"] + 0.01  # each to a millisecond
+    assert (report["step_seconds"]["low_rank"] > 0) == (rank > 0)
 
 
 def test_more_bits_and_rank_give_less_error(case_file):
