@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The tables of docs/performance.md, measured on this machine: `python3 bench/performance.py` after a build of
-the preset `release`. About ten minutes on two cores; other programs should rest meanwhile. Each figure is the
+the preset `release`. About twenty minutes on two cores; other programs should rest meanwhile. Each figure is the
 median of three rounds, and rates are compared with those of sgemm measured beside them."""
 import json
 import os
@@ -80,9 +80,9 @@ def steps():
     rows = []
     for title, name, rank in names:
         one, two = (runs[f"{name}/4096/{threads}{rank}"] for threads in (1, 2))
-        rows.append([title, f"{seconds(one):.2f}", f"{one['sgemm_ratio']:.2f}", f"{seconds(two):.2f}",
-                     f"{two['sgemm_ratio']:.2f}", f"{seconds(one) / seconds(two):.2f}"])
-    table(["step", "seconds, 1 thread", "of sgemm", "2 threads", "of sgemm", "speed-up"], rows)
+        rows.append([title] + [f"{run[key]:.2f}" for run in (one, two)
+                               for key in ("cpu_seconds", "cpu_ratio", "sgemm_ratio")])
+    table(["", "1 thread: CPU s", "of sgemm by CPU", "by wall", "2 threads: CPU s", "by CPU", "by wall"], rows)
 
 
 def whole():
@@ -98,7 +98,7 @@ def whole():
         shares.append([title, threads] + [f"{100 * value / seconds(run):.0f}" for value in parts.values()] +
                       [f"{100 * (1 - sum(parts.values()) / seconds(run)):.0f}"])
         names = list(parts)
-    table(["trellis-10", "threads", "seconds", "CPU seconds", "over the floor", "error"], rows)
+    table(["E8P", "threads", "seconds", "CPU seconds", "over the floor", "error"], rows)
     print("Share of the wall time, %:\n")
     table(["", "threads"] + names + ["rest"], shares)
 

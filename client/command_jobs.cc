@@ -68,6 +68,14 @@ absl::Status PrintJob(const Context& context, const std::string& job, JobCall ca
   return absl::OkStatus();
 }
 
+absl::Status Resume(const Context& context, const v1::ResumeCompressionJobRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
+  CALDERA_ASSIGN_OR_RETURN(const auto client, context.Connect());
+  CALDERA_ASSIGN_OR_RETURN(const v1::CompressionJob resumed, client->Resume(request));
+  PrintObject(ToJson(resumed), format);
+  return absl::OkStatus();
+}
+
 absl::Status Delete(const Context& context, const std::string& job) {
   CALDERA_ASSIGN_OR_RETURN(const auto client, context.Connect());
   return client->Delete(job);
@@ -91,6 +99,20 @@ void AddJobCall(CLI::App& app, Context& context, Action& action,
   command.callback([job, call, &action] { action = [job, call] { return call(*job); }; });
 }
 
+void AddResume(CLI::App& app, Context& context, Action& action) {
+  const auto request = std::make_shared<v1::ResumeCompressionJobRequest>();
+  const auto accept = std::make_shared<bool>(false);
+  const auto job = std::make_shared<std::string>();
+  CLI::App& command = AddCall(app, context, "resume", "let a failed or cancelled job go on");
+  command.add_option("JOB", *job, "name of the job")->required();
+  command.add_flag("--accept-version", *accept, "also with another version of the code");
+  command.callback([=, &context, &action] {
+    request->set_name(*job);
+    request->set_accept_version(*accept);
+    action = [request, &context] { return Resume(context, *request); };
+  });
+}
+
 }  // namespace
 
 void AddJobCommands(CLI::App& app, Context& context, Action& action) {
@@ -110,6 +132,7 @@ void AddJobCommands(CLI::App& app, Context& context, Action& action) {
              [&context](const std::string& job) {
                return PrintJob(context, job, &CompressionClient::Cancel);
              });
+  AddResume(app, context, action);
   AddJobCall(app, context, action, {"delete", "forget a job that has ended; its output stays"},
              [&context](const std::string& job) { return Delete(context, job); });
   AddJobCall(app, context, action, {"layers", "layers of a job"},

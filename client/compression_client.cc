@@ -80,6 +80,16 @@ absl::StatusOr<v1::CompressionJob> CompressionClient::Cancel(const std::string& 
   return cancelled;
 }
 
+absl::StatusOr<v1::CompressionJob> CompressionClient::Resume(
+    const v1::ResumeCompressionJobRequest& request) {
+  v1::ResumeCompressionJobRequest named = request;
+  named.set_name(JobName(request.name()));
+  v1::CompressionJob resumed;
+  CALDERA_RETURN_IF_ERROR(
+      Retry([&](auto* context) { return stub_->ResumeCompressionJob(context, named, &resumed); }));
+  return resumed;
+}
+
 absl::Status CompressionClient::Delete(const std::string& job) {
   v1::DeleteCompressionJobRequest request;
   request.set_name(JobName(job));

@@ -30,6 +30,7 @@ class CompressionClient {
   // Job names are "compressionJobs/x"; a bare "x" means the same.
   absl::StatusOr<v1::CompressionJob> Get(const std::string& job);
   absl::StatusOr<v1::CompressionJob> Cancel(const std::string& job);
+  absl::StatusOr<v1::CompressionJob> Resume(const v1::ResumeCompressionJobRequest& request);
   absl::Status Delete(const std::string& job);
   // All pages. `filter` as the API has it: "" or "state=RUNNING".
   absl::StatusOr<std::vector<v1::CompressionJob>> List(const std::string& filter);

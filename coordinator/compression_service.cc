@@ -32,6 +32,13 @@ grpc::ServerUnaryReactor* CompressionService::CancelCompressionJob(
                   [this, request] { return coordinator_->CancelJob(request->name()); });
 }
 
+grpc::ServerUnaryReactor* CompressionService::ResumeCompressionJob(
+    grpc::CallbackServerContext* context, const v1::ResumeCompressionJobRequest* request,
+    v1::CompressionJob* response) {
+  return RunUnary(context, pools_.slow, response,
+                  [this, request] { return coordinator_->ResumeJob(*request); });
+}
+
 grpc::ServerUnaryReactor* CompressionService::DeleteCompressionJob(
     grpc::CallbackServerContext* context, const v1::DeleteCompressionJobRequest* request,
     google::protobuf::Empty* /*response*/) {

@@ -26,6 +26,9 @@ class CompressionService final : public v1::CompressionService::CallbackService 
   grpc::ServerUnaryReactor* CancelCompressionJob(grpc::CallbackServerContext* context,
                                                  const v1::CancelCompressionJobRequest* request,
                                                  v1::CompressionJob* response) override;
+  grpc::ServerUnaryReactor* ResumeCompressionJob(grpc::CallbackServerContext* context,
+                                                 const v1::ResumeCompressionJobRequest* request,
+                                                 v1::CompressionJob* response) override;
   grpc::ServerUnaryReactor* DeleteCompressionJob(grpc::CallbackServerContext* context,
                                                  const v1::DeleteCompressionJobRequest* request,
                                                  google::protobuf::Empty* response) override;

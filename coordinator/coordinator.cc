@@ -8,6 +8,7 @@
 #include "coordinator/coordinator_section.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/planner.h"
+#include "coordinator/resume.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
@@ -23,9 +24,10 @@ absl::Status CheckCreate(const v1::CreateCompressionJobRequest& request) {
   return absl::OkStatus();
 }
 
-JobRequest RequestOf(const v1::CreateCompressionJobRequest& request) {
+JobRequest RequestOf(const v1::CreateCompressionJobRequest& request,
+                     const std::string& code_version) {
   return {request.job_id(), request.request_id(), base::Sha256Hex(request.SerializeAsString()),
-          request.priority()};
+          code_version, request.priority()};
 }
 
 }  // namespace
@@ -103,7 +105,7 @@ void Coordinator::CollectPublishCalls(Calls* calls) {
 absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
     const v1::CreateCompressionJobRequest& request) {
   CALDERA_RETURN_IF_ERROR(CheckCreate(request));
-  const JobRequest job = RequestOf(request);
+  const JobRequest job = RequestOf(request, options_.code_version);
   {
     Section section(this);
     CALDERA_ASSIGN_OR_RETURN(const auto repeated, jobs_.FindRepeated(job));
@@ -131,6 +133,20 @@ absl::StatusOr<v1::CompressionJob> Coordinator::CancelJob(const std::string& nam
   CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(name));
   Section section(this);
   return jobs_.Cancel(id, past_cancelling_);
+}
+
+absl::StatusOr<v1::CompressionJob> Coordinator::ResumeJob(
+    const v1::ResumeCompressionJobRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const JobState job, FindJobState(request.name()));
+  if (!HasEnded(job.record.job.state())) return GetJob(request.name());
+  CALDERA_RETURN_IF_ERROR(CheckResumable(job.record));
+  CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, ReplanJob(job.record.job.spec()));
+  const OtherVersion other =
+      request.accept_version() ? OtherVersion::kAccept : OtherVersion::kRefuse;
+  CALDERA_RETURN_IF_ERROR(CheckDrift(job.record, plan, options_.code_version, other));
+  CALDERA_RETURN_IF_ERROR(CheckCommitted(job, *dependencies_.store));
+  Section section(this);
+  return jobs_.Resume(job.record.id, options_.code_version);
 }
 
 absl::Status Coordinator::DeleteJob(const std::string& name) {

@@ -30,6 +30,7 @@ namespace caldera::coordinator {
 struct CoordinatorOptions {
   CoreOptions core;
   std::string version;                              // into manifests
+  std::string code_version;                         // into jobs: version and commit
   absl::Duration longest_wait = absl::Seconds(30);  // of AcquireLease
 };
 
@@ -52,6 +53,8 @@ class Coordinator {
   absl::StatusOr<v1::ListCompressionJobsResponse> ListJobs(
       const v1::ListCompressionJobsRequest& request);
   absl::StatusOr<v1::CompressionJob> CancelJob(const std::string& name);
+  // Plans again first, to see whether anything has drifted.
+  absl::StatusOr<v1::CompressionJob> ResumeJob(const v1::ResumeCompressionJobRequest& request);
   absl::Status DeleteJob(const std::string& name);
   absl::StatusOr<v1::ListLayersResponse> ListLayers(const v1::ListLayersRequest& request);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);

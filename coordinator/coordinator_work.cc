@@ -41,6 +41,14 @@ absl::Status Coordinator::WriteProbe() {
 }
 
 absl::StatusOr<v1::RegisterResponse> Coordinator::Register(const v1::RegisterRequest& request) {
+  if (request.version() != options_.version) {
+    return WithReason(
+        base::FailedPrecondition(
+            "worker {} is version \"{}\" and this coordinator \"{}\": both must be the same, or "
+            "the bytes of a checkpoint would depend on who made them",
+            request.worker_id(), request.version(), options_.version),
+        kReasonVersionMismatch);
+  }
   Section section(this);
   CALDERA_RETURN_IF_ERROR(leases_.Register(request));
   v1::RegisterResponse response;

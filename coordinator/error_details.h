@@ -16,10 +16,13 @@ namespace caldera::coordinator {
 inline constexpr char kReasonStaleLease[] = "STALE_LEASE";              // another holds the unit
 inline constexpr char kReasonStaleIncarnation[] = "STALE_INCARNATION";  // the worker was replaced
 inline constexpr char kReasonUnknownWorker[] = "UNKNOWN_WORKER";        // Register first
+inline constexpr char kReasonVersionMismatch[] = "VERSION_MISMATCH";    // worker and coordinator
 inline constexpr char kReasonInvalidSpec[] = "INVALID_SPEC";
 inline constexpr char kReasonJobNotFound[] = "JOB_NOT_FOUND";
 inline constexpr char kReasonJobExists[] = "JOB_EXISTS";
 inline constexpr char kReasonJobRunning[] = "JOB_RUNNING";
+inline constexpr char kReasonJobNotResumable[] = "JOB_NOT_RESUMABLE";
+inline constexpr char kReasonJobDrifted[] = "JOB_DRIFTED";  // metadata: field
 inline constexpr char kReasonBadMatrix[] = "BAD_MATRIX";  // a committed object is not what it says
 
 using rpc::FieldViolation;

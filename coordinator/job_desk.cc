@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "coordinator/error_details.h"
 #include "coordinator/job_graph.h"
+#include "coordinator/resume.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
@@ -105,6 +106,7 @@ JobState JobDesk::MakeJob(const JobRequest& request, const JobPlan& plan) const 
   *record.job.mutable_spec() = plan.spec;
   record.job.set_state(v1::PENDING);
   record.job.set_priority(request.priority);
+  record.job.set_code_version(request.code_version);
   *record.job.mutable_model() = plan.model;
   record.job.set_matrix_budget_bytes(static_cast<std::int64_t>(plan.matrix_budget_bytes));
   SetTimestamp(core_->Now(), record.job.mutable_create_time());
@@ -203,6 +205,23 @@ absl::StatusOr<v1::CompressionJob> JobDesk::Cancel(const base::JobId& job,
     edit.ReleaseTasks();
     edit.SetState(v1::CANCELLED);
     edit.Emit({.type = "job.cancelled", .message = "cancelled by request"});
+    CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
+  }
+  return Get(job);
+}
+
+absl::StatusOr<v1::CompressionJob> JobDesk::Resume(const base::JobId& job,
+                                                   const std::string& code_version) {
+  CALDERA_ASSIGN_OR_RETURN(const JobState* state, core_->FindJob(job));
+  if (HasEnded(state->record.job.state())) {
+    CALDERA_RETURN_IF_ERROR(CheckResumable(state->record));
+    JobEdit edit = core_->Edit(*state);
+    edit.Reopen();
+    edit.SetCodeVersion(code_version);
+    const v1::JobProgress progress = ComputeProgress(edit.job(), edit.now());
+    edit.Emit({.type = "job.resumed",
+               .message = fmt::format("{} of {} matrices are there", progress.matrices_committed(),
+                                      progress.matrices())});
     CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
   }
   return Get(job);

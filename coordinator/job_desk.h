@@ -20,6 +20,7 @@ struct JobRequest {
   std::string job_id;       // "" = choose one
   std::string request_id;   // "" = none
   std::string fingerprint;  // of the request
+  std::string code_version;
   int priority = 0;
 };
 
@@ -45,6 +46,10 @@ class JobDesk {
   // A job that has ended, or whose manifest is being written, is returned as it is.
   absl::StatusOr<v1::CompressionJob> Cancel(const base::JobId& job,
                                             const std::set<std::string>& past_cancelling);
+  // After the checks of resume.h: a job that has ended meanwhile as it can be resumed goes on, any
+  // other is returned as it is.
+  absl::StatusOr<v1::CompressionJob> Resume(const base::JobId& job,
+                                            const std::string& code_version);
   // FAILED_PRECONDITION with reason JOB_RUNNING unless it has ended.
   absl::Status Delete(const base::JobId& job);
 

@@ -57,6 +57,17 @@ void JobEdit::ForgetHessians() {
   transition_.forgotten_hessians.push_back(job_.record.id);
 }
 
+void JobEdit::Reopen() {
+  v1::CompressionJob& job = job_.record.job;
+  job.clear_error();
+  job.clear_end_time();
+  job.set_state(job.has_start_time() ? v1::RUNNING : v1::PENDING);
+  const std::vector<TaskRecord> tasks = job_.tasks;
+  for (const TaskRecord& task : tasks) {
+    if (task.state != TaskState::kDone) PutTask(NoteProgressMade(Release(task), now_));
+  }
+}
+
 void JobEdit::Emit(const EventText& text) {
   v1::JobEvent event;
   event.set_sequence(++job_.record.last_sequence);

@@ -36,10 +36,13 @@ class JobEdit {
   // Sets the state and the time that goes with it (start or end).
   void SetState(v1::State state);
   void SetError(const absl::Status& error);
+  void SetCodeVersion(const std::string& version) { job_.record.job.set_code_version(version); }
   void SetResult(const v1::JobResult& result);
   // Ends every lease of the job: its tasks go back to kPending.
   void ReleaseTasks();
   void ForgetHessians();
+  // Undoes the end of the job: no error, no end time, tasks that are not done begin afresh.
+  void Reopen();
 
   void Emit(const EventText& text);
 

@@ -14,6 +14,14 @@ absl::Duration BackoffAfter(int failures, const LeasePolicy& policy) {
   return std::min(policy.backoff * factor, policy.max_backoff);
 }
 
+// In [-1, 1), the same for the same text (FNV-1a).
+double DrawFrom(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  hash ^= hash >> 32;
+  return static_cast<double>(hash & 0xffffffff) / 0x1p31 - 1;
+}
+
 }  // namespace
 
 bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy) {
@@ -104,7 +112,9 @@ TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& p
   ++task.failures;
   ++task.failures_of_worker[task.worker.value()];
   task.last_error = base::MessageOf(error);
-  task.not_before = now + BackoffAfter(task.failures, policy);
+  const double draw =
+      DrawFrom(fmt::format("{} {} {}", task.job.value(), task.id, task.fence.attempt));
+  task.not_before = now + BackoffAfter(task.failures, policy) * (1 + policy.backoff_jitter * draw);
   return task;
 }
 

@@ -30,7 +30,8 @@ struct LeasePolicy {
   absl::Duration heartbeat = absl::Seconds(15);
   int max_failures = 5;                              // the poison cap
   absl::Duration backoff = absl::Seconds(30);        // doubled after each failure ...
-  absl::Duration max_backoff = absl::Minutes(10);    // ... up to this
+  absl::Duration max_backoff = absl::Minutes(10);    // ... up to this ...
+  double backoff_jitter = .2;                        // ... times 1 - jitter to 1 + jitter
   int failures_before_exclusion = 2;                 // of one worker on one task
   absl::Duration restart_grace = absl::Minutes(5);   // of live leases when the coordinator restarts
   absl::Duration stall_timeout = absl::Minutes(20);  // heartbeats without progress
@@ -75,7 +76,8 @@ TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now);
 // kPending again with a fence nobody holds: the worker restarted, drained or the job was cancelled.
 TaskRecord Release(TaskRecord task);
 
-// The attempt failed with `error`: kPending after a backoff.
+// The attempt failed with `error`: kPending after a backoff. Its jitter is drawn from the names of
+// job and task and the attempt, so that units that failed together do not come back together.
 TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& policy,
                 absl::Time now);
 // Whether the task must fail its job: an error that no retry mends, or the poison cap.

@@ -62,6 +62,9 @@ void AddLeaseFlags(Flags* flags, CLI::App* app) {
   app->add_option("--backoff-seconds", flags->backoff_seconds)->check(CLI::NonNegativeNumber);
   app->add_option("--max-backoff-seconds", flags->max_backoff_seconds)
       ->check(CLI::NonNegativeNumber);
+  app->add_option("--backoff-jitter", policy.backoff_jitter,
+                  "backoffs vary by so much of themselves")
+      ->check(CLI::Range(0.0, 1.0));
   app->add_option("--restart-grace-seconds", flags->grace_seconds,
                   "life of leases after a restart of the coordinator")
       ->check(CLI::NonNegativeNumber);

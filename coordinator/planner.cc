@@ -146,7 +146,7 @@ v1::ModelSummary Summarize(const model::OpenedModel& model) {
   return summary;
 }
 
-absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store) {
+absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested) {
   JobPlan plan;
   plan.spec = WithDefaults(requested);
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpec(plan.spec)));
@@ -162,6 +162,12 @@ absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::Check
   plan.model = Summarize(model);
   plan.work = EstimateWork(model.config, plan.spec);
   CALDERA_RETURN_IF_ERROR(EstimateBytes(model, &plan));
+  return plan;
+}
+
+absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store) {
+  CALDERA_ASSIGN_OR_RETURN(JobPlan plan, ReplanJob(requested));
+  CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
   CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
   return plan;
 }

@@ -35,6 +35,10 @@ struct JobPlan {
 // little space.
 absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store);
 
+// The same for a job that has been accepted: without a look at the space, part of which its own
+// objects take.
+absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested);
+
 // Architecture, layers, parameters (tied ones once), bytes, fingerprint.
 v1::ModelSummary Summarize(const model::OpenedModel& model);
 

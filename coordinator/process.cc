@@ -79,7 +79,9 @@ absl::Status Process::Parts::OpenCore() {
   dependencies.pool = slow.get();
   CoordinatorOptions coordinator_options;
   coordinator_options.core = options.core;
-  coordinator_options.version = base::GetBuildInfo().version;
+  const base::BuildInfo build = base::GetBuildInfo();
+  coordinator_options.version = build.version;
+  coordinator_options.code_version = build.version + "+" + build.git_commit;
   CALDERA_ASSIGN_OR_RETURN(
       coordinator, Coordinator::Open(std::move(coordinator_options), std::move(dependencies)));
   uploads = std::make_unique<Uploads>(coordinator.get());

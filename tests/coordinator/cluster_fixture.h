@@ -30,8 +30,9 @@ class Cluster {
   std::string path(const std::string& name) const { return directory_.path() + "/" + name; }
   const v1::JobSpec& spec() const { return spec_; }
 
-  // As a killed process: memory goes, files stay.
-  void Restart() {
+  // As a killed process: memory goes, files stay. The code may be another one afterwards.
+  void Restart(const std::string& code_version = "1.0+a") {
+    code_version_ = code_version;
     Shutdown();
     Start();
   }
@@ -75,8 +76,10 @@ class Cluster {
     dependencies.pool = pool_.get();
     CoordinatorOptions options;
     options.core.policy = policy_;
+    options.core.policy.backoff_jitter = 0;
     options.core.invariants = InvariantChecks::kOn;
     options.version = "test";
+    options.code_version = code_version_;
     coordinator_ = Must(Coordinator::Open(options, dependencies));
   }
   void Shutdown() {
@@ -88,6 +91,7 @@ class Cluster {
   }
 
   const LeasePolicy policy_;
+  std::string code_version_ = "1.0+a";
   base::TempDirectory directory_ = Must(base::TempDirectory::Create());
   const v1::JobSpec spec_ = WriteTinyJob(directory_.path());
   base::ManualClock clock_{absl::FromUnixSeconds(1'700'000'000)};
@@ -110,6 +114,7 @@ class ScriptedWorker {
     v1::RegisterRequest request;
     request.set_worker_id(id_);
     request.set_incarnation(incarnation_);
+    request.set_version("test");
     request.set_ranks(1);
     request.set_threads_per_rank(2);
     request.set_host("test-host");

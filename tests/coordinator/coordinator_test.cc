@@ -303,6 +303,17 @@ TEST(Coordinator, ADrainingWorkerGivesItsUnitBackWithoutBlame) {
   EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
 }
 
+TEST(Coordinator, AWorkerOfAnotherVersionIsRefused) {
+  Cluster cluster;
+  v1::RegisterRequest request;
+  request.set_worker_id("old");
+  request.set_incarnation("first");
+  request.set_version("0.0.9");
+  const absl::Status status = cluster.coordinator().Register(request).status();
+  EXPECT_EQ(ReasonOf(status), kReasonVersionMismatch);
+  EXPECT_THAT(status.message(), HasSubstr("0.0.9"));
+}
+
 TEST(Coordinator, ACancelledJobTellsItsWorkersAndTakesNothingMore) {
   Cluster cluster;
   cluster.Create("a");

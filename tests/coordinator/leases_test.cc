@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "common/base/status.h"
 #include "coordinator/error_details.h"
 
@@ -98,6 +101,7 @@ TEST(Leases, BackoffDoublesUpToItsLimit) {
   LeasePolicy policy;
   policy.max_failures = 100;
   policy.failures_before_exclusion = 100;
+  policy.backoff_jitter = 0;
   TaskRecord task = NewTask();
   for (const int seconds : {30, 60, 120, 240, 480, 600, 600}) {
     task =
@@ -106,6 +110,23 @@ TEST(Leases, BackoffDoublesUpToItsLimit) {
     EXPECT_FALSE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before - absl::Seconds(1)));
     EXPECT_TRUE(MayGrant(task, base::WorkerId("w1"), policy, task.not_before));
   }
+}
+
+TEST(Leases, BackoffsOfUnitsThatFailTogetherDiffer) {
+  const LeasePolicy policy;
+  std::set<absl::Time> times;
+  for (int i = 0; i < 50; ++i) {
+    TaskRecord task = NewTask();
+    task.id = "compress-" + std::to_string(i);
+    task =
+        Fail(Grant(task, Holder("w1", "l"), policy, kStart), base::Internal("x"), policy, kStart);
+    EXPECT_GE(task.not_before, kStart + absl::Seconds(24));
+    EXPECT_LE(task.not_before, kStart + absl::Seconds(36));
+    times.insert(task.not_before);
+  }
+  EXPECT_EQ(times.size(), 50U);
+  EXPECT_LT(*times.begin(), kStart + absl::Seconds(26));
+  EXPECT_GT(*times.rbegin(), kStart + absl::Seconds(34));
 }
 
 TEST(Leases, AWorkerThatFailedAUnitTwiceGetsItNoMore) {

@@ -12,6 +12,7 @@
 #include "caldera/v1/checkpoint.grpc.pb.h"
 #include "caldera/v1/compression.grpc.pb.h"
 #include "caldera/v1/dispatch.grpc.pb.h"
+#include "common/base/build_info.h"
 #include "common/base/crc32c.h"
 #include "common/base/uuid.h"
 #include "common/rpc/channel.h"
@@ -94,6 +95,7 @@ class CoordinatorProcess : public testing::Test {
 
   void Register(const std::string& id) {
     v1::RegisterRequest request;
+    request.set_version(base::GetBuildInfo().version);
     request.set_worker_id(id);
     request.set_incarnation("one");
     request.set_host("host");

@@ -211,7 +211,7 @@ def test_usage_errors(arguments):
     assert done.stderr != "" and done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["get", "wait", "cancel", "layers"])
+@pytest.mark.parametrize("command", ["get", "wait", "cancel", "resume", "layers"])
 def test_an_unreachable_coordinator(command):
     address = f"127.0.0.1:{clusters.free_port()}"
     done = clusters.caldera(command, "x", "--coordinator", address, "--patience", 0.5)

@@ -149,7 +149,7 @@ def test_a_bad_job_id_is_named(cluster, job_flags):
     assert done.returncode == FAILED and "job_id" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["get", "wait", "watch", "cancel", "layers", "delete"])
+@pytest.mark.parametrize("command", ["get", "wait", "watch", "cancel", "resume", "layers", "delete"])
 def test_an_unknown_job_is_not_found(cluster, command):
     done = cluster.caldera(command, "nobody")
     assert done.returncode == NOT_FOUND

@@ -155,3 +155,20 @@ def test_a_worker_outlives_its_coordinator(job, undisturbed, start_cluster):
     cluster.wait(name)
     assert worker.poll() is None
     assert_whole(cluster, name, undisturbed)
+
+
+def test_a_cancelled_job_resumes_to_the_same_bytes(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=SHORT_LEASES)
+    cluster.start_worker()
+    name = cluster.submit(model, cluster.folder / "out", *flags)
+    wait_for_commits(cluster, name, 2)
+    assert cluster.caldera_json("cancel", name)["state"] == "CANCELLED"
+    before = committed(cluster, name)
+    cluster.kill(cluster.coordinator)
+    cluster.start_coordinator()
+    resumed = cluster.caldera_json("resume", name)
+    assert resumed["state"] == "RUNNING" and resumed["progress"]["matrices_committed"] == len(before)
+    cluster.wait(name)
+    assert {key: committed(cluster, name)[key] for key in before} == before
+    assert_whole(cluster, name, undisturbed)

@@ -1,0 +1,32 @@
+// Whether a job that has ended may go on: is everything still what it began with? Pure but for
+// questions to the store.
+#ifndef CALDERA_COORDINATOR_RESUME_H_
+#define CALDERA_COORDINATOR_RESUME_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/store/checkpoint_store.h"
+#include "coordinator/planner.h"
+#include "coordinator/records.h"
+
+namespace caldera::coordinator {
+
+// OK for FAILED and CANCELLED jobs, FAILED_PRECONDITION (reason JOB_NOT_RESUMABLE) for succeeded
+// ones.
+absl::Status CheckResumable(const JobRecord& job);
+
+// `plan` is made anew from the job's spec. FAILED_PRECONDITION with reason JOB_DRIFTED and metadata
+// "field" when model, text, spec or budget differ, or the version of the code unless that is
+// accepted.
+enum class OtherVersion { kRefuse, kAccept };
+absl::Status CheckDrift(const JobRecord& job, const JobPlan& plan, const std::string& code_version,
+                        OtherVersion other);
+
+// Every committed matrix, Hessian and shard is in the store: DATA_LOSS naming the first that is
+// not. One question to the store for each object.
+absl::Status CheckCommitted(const JobState& job, const store::CheckpointStore& store);
+
+}  // namespace caldera::coordinator
+
+#endif  // CALDERA_COORDINATOR_RESUME_H_
