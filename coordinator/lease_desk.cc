@@ -105,12 +105,35 @@ absl::StatusOr<std::optional<v1::Lease>> LeaseDesk::TryAcquire(
     core_->RenewInMemory(Renew(*held, held->progress, core_->policy(), core_->Now()));
     return std::optional(Describe(core_->state().jobs.at(held->job.value()), *held));
   }
-  const WorkRequest wanted{worker->id, AvailableUntil(request)};
+  const WorkRequest wanted{worker->id, AvailableUntil(request), worker->memory_bytes};
   const std::optional<TaskKey> key =
       PickTask(core_->state(), wanted, core_->policy(), core_->Now());
-  if (!key.has_value()) return std::optional<v1::Lease>();
+  if (!key.has_value()) {
+    CALDERA_RETURN_IF_ERROR(TellWhoIsTooSmall(*worker));
+    return std::optional<v1::Lease>();
+  }
   CALDERA_ASSIGN_OR_RETURN(v1::Lease lease, GrantTask(*key, *worker));
   return std::optional(std::move(lease));
+}
+
+absl::Status LeaseDesk::TellWhoIsTooSmall(const WorkerRecord& worker) {
+  constexpr double kGibibyte = 1 << 30;
+  std::vector<const JobState*> waiting;
+  for (const auto& [id, job] : core_->state().jobs) {
+    if (HasEnded(job.record.job.state())) continue;
+    if (HasMemoryFor(job.record, worker.memory_bytes, core_->policy())) continue;
+    if (told_too_small_.insert({id, worker.id.value()}).second) waiting.push_back(&job);
+  }
+  for (const JobState* job : waiting) {
+    JobEdit edit = core_->Edit(*job);
+    edit.Emit({.type = "job.waiting",
+               .message = fmt::format(
+                   "worker {} has {:.2f} GiB of memory, a task needs {:.2f}", worker.id.value(),
+                   static_cast<double>(worker.memory_bytes) / kGibibyte,
+                   static_cast<double>(job->record.job.worker_memory_bytes()) / kGibibyte)});
+    CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::Lease> LeaseDesk::GrantTask(const TaskKey& key, const WorkerRecord& worker) {

@@ -60,6 +60,8 @@ class LeaseDesk {
   const TaskRecord* FindByFence(const Fence& fence) const;
   absl::Status ReleaseLeasesOf(const base::WorkerId& worker);
   absl::Status EndAfterRestart(const TaskRecord& task);
+  // An event for each job that is waiting although this worker asks, for want of memory; once.
+  absl::Status TellWhoIsTooSmall(const WorkerRecord& worker);
   absl::StatusOr<v1::Lease> GrantTask(const TaskKey& key, const WorkerRecord& worker);
   v1::Lease Describe(const JobState& job, const TaskRecord& task) const;
   absl::Status LapseTask(const TaskRecord& task, LapseReason reason);
@@ -67,6 +69,7 @@ class LeaseDesk {
   absl::Status ApplyFailure(JobEdit edit, const TaskRecord& failed, const absl::Status& error);
 
   ClusterCore* const core_;
+  std::set<std::pair<std::string, std::string>> told_too_small_;  // job, worker
 };
 
 }  // namespace caldera::coordinator

@@ -35,6 +35,8 @@ struct LeasePolicy {
   int failures_before_exclusion = 2;                 // of one worker on one task
   absl::Duration restart_grace = absl::Minutes(5);   // of live leases when the coordinator restarts
   absl::Duration stall_timeout = absl::Minutes(20);  // heartbeats without progress
+  // A worker gets no lease of a job that needs more than its memory over this; 0: nobody looks.
+  double memory_share = 1;
 };
 
 // Who gets a lease, under which new id.

@@ -71,6 +71,9 @@ void AddLeaseFlags(Flags* flags, CLI::App* app) {
   app->add_option("--stall-seconds", flags->stall_seconds,
                   "heartbeats without progress end a lease")
       ->check(CLI::PositiveNumber);
+  app->add_option("--memory-share", policy.memory_share,
+                  "share of a job's estimated memory that a worker must have; 0 = any worker")
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--metrics-retention-seconds", flags->retention_seconds)
       ->check(CLI::NonNegativeNumber);
   app->add_option("--shutdown-seconds", flags->shutdown_seconds, "time for calls in flight")

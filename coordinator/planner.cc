@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/model/calibration_text.h"
 #include "common/model/hf_model.h"
+#include "common/model/job_estimate.h"
 #include "common/model/json_object.h"
 #include "common/model/local_files.h"
 #include "common/model/size_estimate.h"
@@ -100,6 +101,7 @@ absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
     CALDERA_RETURN_IF_ERROR(CheckBudget(plan->matrix_budget_bytes, sizes, asked));
   }
   plan->output_bytes = sizes.output_bytes;
+  plan->worker_memory_bytes = model::EstimatePeakMemory(model.config, settings, {});
   // The matrices lie in the store by themselves and in the shards.
   plan->store_bytes = sizes.matrix_bytes + sizes.output_bytes +
                       model::HessianBytes(model.config, plan->spec.calibration().ranges());

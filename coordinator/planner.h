@@ -27,6 +27,7 @@ struct JobPlan {
   std::uint64_t store_bytes = 0;   // objects, shards, Hessians: what the store will hold at most
   std::uint64_t output_bytes = 0;  // the published checkpoint
   std::uint64_t matrix_budget_bytes = 0;  // with target_bits
+  std::uint64_t worker_memory_bytes = 0;  // of a worker with one rank and one thread
 };
 
 // Errors, each naming the culprit: INVALID_ARGUMENT with field violations for a bad spec, rank too

@@ -43,6 +43,7 @@ bool FitsIn(const JobState& job, const TaskRecord& task, absl::Duration availabl
 std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& request,
                                 const LeasePolicy& policy, absl::Time now) {
   for (const JobState* job : JobsInOrder(state)) {
+    if (!HasMemoryFor(job->record, request.memory_bytes, policy)) continue;
     const TaskRecord* best = nullptr;
     for (const TaskRecord& task : job->tasks) {
       if (!MayGrant(task, request.worker, policy, now) || !InputsReady(*job, task)) continue;
@@ -52,6 +53,11 @@ std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& re
     if (best != nullptr) return TaskKey{job->record.id, best->id};
   }
   return std::nullopt;
+}
+
+bool HasMemoryFor(const JobRecord& job, std::int64_t memory_bytes, const LeasePolicy& policy) {
+  const double needed = policy.memory_share * static_cast<double>(job.job.worker_memory_bytes());
+  return memory_bytes == 0 || static_cast<double>(memory_bytes) >= needed;
 }
 
 std::optional<absl::Duration> ExpectedDuration(const JobState& job, const TaskRecord& task) {

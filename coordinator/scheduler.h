@@ -18,6 +18,7 @@ namespace caldera::coordinator {
 struct WorkRequest {
   base::WorkerId worker;
   absl::Time available_until = absl::InfiniteFuture();  // nothing that takes longer is given
+  std::int64_t memory_bytes = 0;                        // 0 = not known
 };
 
 struct TaskKey {
@@ -29,6 +30,9 @@ struct TaskKey {
 // nullopt when nothing fits now. Jobs PENDING or RUNNING only.
 std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& request,
                                 const LeasePolicy& policy, absl::Time now);
+
+// Whether a worker with that memory may work on the job.
+bool HasMemoryFor(const JobRecord& job, std::int64_t memory_bytes, const LeasePolicy& policy);
 
 // How long the task will take, from finished tasks of its kind in the same job; nullopt while no
 // such task has finished.

@@ -14,6 +14,7 @@
 #include "common/base/build_info.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/process_info.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/rpc/channel.h"
@@ -72,7 +73,7 @@ WorkerIdentity IdentityOf(const Flags& flags, int ranks, int threads) {
   identity.version = base::GetBuildInfo().version;
   identity.ranks = ranks;
   identity.threads_per_rank = threads;
-  identity.memory_bytes = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  identity.memory_bytes = base::MemoryLimitBytes();
   return identity;
 }
 
@@ -119,9 +120,10 @@ int Run(const Flags& flags, dist::Communicator& ranks) {
 }  // namespace
 }  // namespace caldera::worker
 
-// The metrics endpoint's HTTP server asks for stacks of 100 KiB. glibc takes thread-local storage out of
-// them, and OpenBLAS alone has 60 KiB of it: what is left overflows (docs/decisions/0004-thread-stacks.md). So
-// every thread with a stack of its own size gets at least this much.
+// The metrics endpoint's HTTP server asks for stacks of 100 KiB. glibc takes thread-local storage
+// out of them, and OpenBLAS alone has 60 KiB of it: what is left overflows
+// (docs/decisions/0004-thread-stacks.md). So every thread with a stack of its own size gets at
+// least this much.
 extern "C" int pthread_attr_setstacksize(pthread_attr_t* attributes, std::size_t size) noexcept {
   constexpr std::size_t kSmallestStack = std::size_t{1} << 20;
   using Function = int (*)(pthread_attr_t*, std::size_t);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -22,8 +23,8 @@ double CpuSeconds(int who) {
   return Seconds(usage.ru_utime) + Seconds(usage.ru_stime);
 }
 
-// Unix time of boot, and clock ticks since then at which this process started (field 22 of stat; counting
-// starts behind the command name, which may hold spaces).
+// Unix time of boot, and clock ticks since then at which this process started (field 22 of stat;
+// counting starts behind the command name, which may hold spaces).
 double StartTime() {
   std::ifstream stat("/proc/self/stat");
   std::string text((std::istreambuf_iterator<char>(stat)), std::istreambuf_iterator<char>());
@@ -40,7 +41,22 @@ double StartTime() {
   return boot + std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// "max" (cgroup v2: no limit) and a missing file read as nothing.
+std::int64_t LimitIn(const char* file, std::int64_t otherwise) {
+  std::int64_t limit = 0;
+  std::ifstream(file) >> limit;
+  return limit > 0 ? limit : otherwise;
+}
+
 }  // namespace
+
+std::int64_t MemoryLimitBytes() {
+  const std::int64_t physical =
+      std::int64_t{sysconf(_SC_PHYS_PAGES)} * std::int64_t{sysconf(_SC_PAGESIZE)};
+  const std::int64_t newer = LimitIn("/sys/fs/cgroup/memory.max", physical);
+  const std::int64_t older = LimitIn("/sys/fs/cgroup/memory/memory.limit_in_bytes", physical);
+  return std::min({physical, newer, older});
+}
 
 ProcessInfo GetProcessInfo() {
   ProcessInfo info;

@@ -7,16 +7,20 @@
 namespace caldera::base {
 
 struct ProcessInfo {
-  double cpu_seconds = 0;               // user + system, all threads, without children
+  double cpu_seconds = 0;  // user + system, all threads, without children
   std::int64_t resident_bytes = 0;
   std::int64_t peak_resident_bytes = 0;
   std::int64_t virtual_bytes = 0;
   std::int64_t open_files = 0;
-  double start_time_seconds = 0;        // Unix time
+  double start_time_seconds = 0;  // Unix time
 };
 
 // Reads it now; fields that cannot be read are 0. Thread-safe.
 ProcessInfo GetProcessInfo();
+
+// What this process may take: physical memory, or the limit of its control group (cgroup v2 or v1,
+// as containers see it) where that is less. Bytes.
+std::int64_t MemoryLimitBytes();
 
 // User + system seconds of this process and of its finished children.
 double CpuSecondsWithChildren();

@@ -110,7 +110,7 @@ class ScriptedWorker {
     Register();
   }
 
-  void Register() {
+  void Register(std::int64_t memory_bytes = 0) {
     v1::RegisterRequest request;
     request.set_worker_id(id_);
     request.set_incarnation(incarnation_);
@@ -118,6 +118,7 @@ class ScriptedWorker {
     request.set_ranks(1);
     request.set_threads_per_rank(2);
     request.set_host("test-host");
+    request.set_memory_bytes(memory_bytes);
     Must(cluster_->coordinator().Register(request));
   }
 

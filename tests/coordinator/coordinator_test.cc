@@ -303,6 +303,19 @@ TEST(Coordinator, ADrainingWorkerGivesItsUnitBackWithoutBlame) {
   EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
 }
 
+TEST(Coordinator, AWorkerWithTooLittleMemoryWaitsAndTheJobSaysWhyOnce) {
+  Cluster cluster;
+  const v1::CompressionJob job = cluster.Create("a");
+  ASSERT_GT(job.worker_memory_bytes(), 0);
+  ScriptedWorker small(&cluster, "small");
+  small.Register(job.worker_memory_bytes() - 1);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(small.Lease().lease_id(), "");
+  EXPECT_THAT(cluster.EventTypes("a"), testing::ElementsAre("job.created", "job.waiting"));
+  ScriptedWorker large(&cluster, "large");
+  large.Register(job.worker_memory_bytes());
+  EXPECT_EQ(large.Lease().task().task_id(), "calibrate-0");
+}
+
 TEST(Coordinator, AWorkerOfAnotherVersionIsRefused) {
   Cluster cluster;
   v1::RegisterRequest request;

@@ -152,7 +152,7 @@ TEST(JobGraph, WorkGrowsWithTokensAndMatrices) {
 class Scheduling : public testing::Test {
  protected:
   std::string Pick(const std::string& worker, absl::Time until = absl::InfiniteFuture()) const {
-    const auto key = PickTask(state_, {base::WorkerId(worker), until}, policy_, now_);
+    const auto key = PickTask(state_, {base::WorkerId(worker), until, 0}, policy_, now_);
     return key.has_value() ? key->job.value() + "/" + key->task : "";
   }
   TaskRecord& Task(const std::string& job, const std::string& id) {
@@ -205,6 +205,20 @@ TEST_F(Scheduling, ProbesComeBeforeEmbeddings) {
   Lease("b", "calibrate-0");
   Lease("b", "calibrate-1");
   EXPECT_EQ(Pick("w"), "b/probe-0");
+}
+
+TEST_F(Scheduling, AWorkerWithTooLittleMemoryGetsTheNextJob) {
+  state_.jobs.at("b").record.job.set_worker_memory_bytes(2000);
+  const auto pick = [this](std::int64_t memory, const LeasePolicy& policy) {
+    const WorkRequest request{base::WorkerId("w"), absl::InfiniteFuture(), memory};
+    return PickTask(state_, request, policy, now_)->job.value();
+  };
+  EXPECT_EQ(pick(1999, policy_), "a");
+  EXPECT_EQ(pick(2000, policy_), "b");
+  EXPECT_EQ(pick(0, policy_), "b");
+  LeasePolicy generous;
+  generous.memory_share = .5;
+  EXPECT_EQ(pick(1999, generous), "b");
 }
 
 TEST_F(Scheduling, BackoffAndExclusionPassATaskOver) {
