@@ -86,15 +86,17 @@ std::optional<LapseReason> FindLapse(const TaskRecord& task, const LeasePolicy& 
 }
 
 TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now) {
-  task.state = TaskState::kLapsed;
-  task.not_before = now;
   ++task.failures;
   if (reason == LapseReason::kStalled) {
     ++task.failures_of_worker[task.worker.value()];
     task.last_error = fmt::format("worker {} made no progress", task.worker.value());
+    // Its heartbeats go on: with a fence that still held they would revive the lease.
+    task = Release(std::move(task));
   } else {
+    task.state = TaskState::kLapsed;
     task.last_error = fmt::format("worker {} was lost: its lease expired", task.worker.value());
   }
+  task.not_before = now;
   return task;
 }
 

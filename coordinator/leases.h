@@ -5,7 +5,7 @@
 //   kPending -----> kLeased -----------> kDone
 //      ^  ^           |  ^ Renew
 //      |  +- Fail ----+  |
-//      |              | Lapse (deadline passed, stalled)
+//      |-- stalled ---| Lapse (deadline passed)
 //      +--- Grant     v  | Renew, Complete: the holder came back before anybody else took it
 //           again -- kLapsed
 //
@@ -71,7 +71,8 @@ TaskRecord NoteProgressMade(TaskRecord task, absl::Time now);
 enum class LapseReason { kExpired, kStalled };
 std::optional<LapseReason> FindLapse(const TaskRecord& task, const LeasePolicy& policy,
                                      absl::Time now);
-// kLapsed, counted as a failure (of the worker too when it stalled). No backoff: a lost worker says
+// Counted as a failure. Expired: kLapsed, and its holder may still come back. Stalled: kPending
+// with a fence that nobody holds, and a failure of the worker too. No backoff: a lost worker says
 // little about the unit.
 TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now);
 

@@ -24,6 +24,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"auto", "stream"}));
   app.add_option("--drain-timeout", flags.drain_timeout_seconds,
                  "seconds that a matrix may go on after a request to stop");
+  app.add_option("--hang-seconds", flags.hang_seconds,
+                 "a task that does not stop within this time of being told to ends the process");
   app.add_option("--patience", flags.patience_seconds,
                  "seconds that a call is retried while the coordinator is away");
   app.add_option("--log-level", flags.log_level)

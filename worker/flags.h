@@ -18,6 +18,7 @@ struct Flags {
   std::string log_level = "info";
   int threads = 0;  // per rank; 0 = all cores divided by ranks on this host
   double drain_timeout_seconds = 25;
+  double hang_seconds = 120;      // for a task to stop when told to, before the process is ended
   double patience_seconds = 600;  // how long one call is retried while the coordinator is away
   rpc::TlsFiles tls;
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;

@@ -56,6 +56,7 @@ void LeaseKeeper::Run() {
       next_beat = absl::Now() + options_.interval;
     }
     CheckDrain();
+    CheckHang();
     base::MutexLock lock(mutex_);
     const absl::Time wake = std::min(next_beat, absl::Now() + kTick);
     while (!done_ && absl::Now() < wake) done_changed_.WaitFor(mutex_, wake - absl::Now());
@@ -91,6 +92,21 @@ void LeaseKeeper::CheckDrain() {
   if (absl::Now() - drain_started_ > options_.drain_timeout && stop_reason_.ok()) {
     stop_reason_ = base::Cancelled("drained: the matrix in flight did not fit the drain timeout");
   }
+}
+
+void LeaseKeeper::CheckHang() {
+  std::string what;
+  {
+    base::MutexLock lock(mutex_);
+    if (stop_reason_.ok() || done_) return;
+    if (hung_since_ == absl::InfiniteFuture()) hung_since_ = absl::Now();
+    if (absl::Now() - hung_since_ < options_.hang_timeout) return;
+    what = fmt::format("lease {} is to stop ({}) and has not for {}, last seen at \"{}\"",
+                       lease_id_, base::MessageOf(stop_reason_),
+                       absl::FormatDuration(options_.hang_timeout), status_);
+  }
+  if (options_.on_hang && !told_hang_) options_.on_hang(what);
+  told_hang_ = true;
 }
 
 }  // namespace caldera::worker

@@ -2,13 +2,16 @@
 //
 // It knows three reasons to stop: the coordinator says CANCEL or that the lease is stale, the
 // worker is draining and its time is up, or the deadline passed unanswered (the work goes on then:
-// a late completion is still accepted if nobody else has the lease). Thread rule: Advance,
-// SetStatus and StopReason from any thread; construction and destruction from one.
+// a late completion is still accepted if nobody else has the lease). A task that is told to stop
+// and does not (a rank that hangs in a collective takes the others with it) ends by `on_hang`.
+// Thread rule: Advance, SetStatus and StopReason from any thread; construction and destruction from
+// one.
 #ifndef CALDERA_WORKER_LEASE_KEEPER_H_
 #define CALDERA_WORKER_LEASE_KEEPER_H_
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -35,6 +38,9 @@ class LeaseKeeper {
   struct Options {
     absl::Duration interval;       // between heartbeats
     absl::Duration drain_timeout;  // how long a matrix in flight may go on after a drain request
+    absl::Duration hang_timeout = absl::InfiniteDuration();  // from a reason to stop to on_hang
+    // Called once, on the keeper's thread, with what is known. Usually ends the process.
+    std::function<void(const std::string&)> on_hang = nullptr;
   };
 
   // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper.
@@ -58,6 +64,7 @@ class LeaseKeeper {
   void Run();
   void Beat();
   void CheckDrain();
+  void CheckHang();
 
   DispatchClient& client_;
   const DrainSignal& drain_;
@@ -71,8 +78,10 @@ class LeaseKeeper {
   std::string status_ ABSL_GUARDED_BY(mutex_);
   absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
   absl::Time drain_started_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
+  absl::Time hung_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool told_to_drain_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool told_hang_ = false;  // of the keeper's thread
   std::thread thread_;
 };
 

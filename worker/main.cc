@@ -30,6 +30,8 @@
 namespace caldera::worker {
 namespace {
 
+constexpr int kHungExitCode = 70;  // EX_SOFTWARE
+
 // Written by signal handlers only.
 DrainSignal drain_signal;
 
@@ -95,6 +97,13 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   LeaderOptions options;
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
   options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
+  options.hang_timeout = absl::Seconds(flags.hang_seconds);
+  // No MPI_Abort from here: another thread is in MPI. mpirun ends the other ranks when this one is
+  // gone.
+  options.on_hang = [&log](const std::string& what) {
+    log.Error("{}: ending this process", what);
+    std::_Exit(kHungExitCode);
+  };
   options.observe = [&metrics](const TaskOutcome& outcome) { metrics.Observe(outcome); };
   return RunLeader(parts, options);
 }

@@ -143,7 +143,9 @@ class LeaderLoop {
   }
 
   absl::Status Work(const v1::Lease& lease, const base::Logger& log, TaskOutcome& outcome) {
-    LeaseKeeper keeper(parts_.client, parts_.drain, lease, {heartbeat_, options_.drain_timeout});
+    LeaseKeeper keeper(
+        parts_.client, parts_.drain, lease,
+        {heartbeat_, options_.drain_timeout, options_.hang_timeout, options_.on_hang});
     CALDERA_RETURN_IF_ERROR(OpenInputs(lease));
     const auto objects = store_ != nullptr ? MakeDirectObjectIo(*store_, lease)
                                            : MakeStreamedObjectIo(parts_.checkpoint.stub, lease,

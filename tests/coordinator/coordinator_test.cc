@@ -303,6 +303,24 @@ TEST(Coordinator, ADrainingWorkerGivesItsUnitBackWithoutBlame) {
   EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
 }
 
+TEST(Coordinator, AWorkerThatHangsIsToldToStopAndItsUnitIsAnothers) {
+  LeasePolicy policy;
+  policy.stall_timeout = absl::Seconds(60);
+  Cluster cluster(policy);
+  cluster.Create("a");
+  ScriptedWorker hung(&cluster, "hung");
+  const v1::Lease lease = hung.Lease();
+  v1::HeartbeatResponse::Directive directive = v1::HeartbeatResponse::CONTINUE;
+  for (int beat = 0; beat < 5; ++beat) {
+    directive = Must(hung.Heartbeat(lease, 1)).directive();
+    cluster.Advance(absl::Seconds(15));
+  }
+  EXPECT_EQ(directive, v1::HeartbeatResponse::CONTINUE);
+  EXPECT_EQ(Must(hung.Heartbeat(lease, 1)).directive(), v1::HeartbeatResponse::CANCEL);
+  EXPECT_EQ(ReasonOf(hung.Complete(lease)), kReasonStaleLease);
+  EXPECT_EQ(ScriptedWorker(&cluster, "other").Lease().task().task_id(), "calibrate-0");
+}
+
 TEST(Coordinator, AWorkerWithTooLittleMemoryWaitsAndTheJobSaysWhyOnce) {
   Cluster cluster;
   const v1::CompressionJob job = cluster.Create("a");

@@ -157,6 +157,17 @@ TEST(Leases, FiveFailuresPoisonAUnitUnlessSomethingBecameDurable) {
       policy));
 }
 
+TEST(Leases, AStalledHolderLosesItsFenceAndAnExpiredOneKeepsIt) {
+  const LeasePolicy policy;
+  const TaskRecord leased = Grant(NewTask(), Holder("w1", "l"), policy, kStart);
+  const TaskRecord stalled = Lapse(leased, LapseReason::kStalled, kStart);
+  EXPECT_EQ(stalled.state, TaskState::kPending);
+  EXPECT_FALSE(CheckFence(stalled, leased.fence).ok());
+  EXPECT_EQ(stalled.failures_of_worker.at("w1"), 1);
+  EXPECT_TRUE(MayGrant(stalled, base::WorkerId("w1"), policy, kStart));
+  EXPECT_TRUE(CheckFence(Lapse(leased, LapseReason::kExpired, kStart), leased.fence).ok());
+}
+
 TEST(Leases, OnlySomeErrorsAreWorthAnotherAttempt) {
   EXPECT_TRUE(IsPermanent(base::InvalidArgument("x")));
   EXPECT_TRUE(IsPermanent(base::DataLoss("x")));

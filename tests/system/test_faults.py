@@ -2,6 +2,8 @@
 an undisturbed run."""
 
 import json
+import os
+import signal
 import subprocess
 
 import pytest
@@ -171,4 +173,20 @@ def test_a_cancelled_job_resumes_to_the_same_bytes(job, undisturbed, start_clust
     assert resumed["state"] == "RUNNING" and resumed["progress"]["matrices_committed"] == len(before)
     cluster.wait(name)
     assert {key: committed(cluster, name)[key] for key in before} == before
+    assert_whole(cluster, name, undisturbed)
+
+
+def test_a_hung_rank_costs_its_worker_the_lease_and_its_life(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=[*SHORT_LEASES, "--stall-seconds", 3])
+    worker = cluster.start_worker("hung", ranks=2, flags=["--hang-seconds", 1])
+    name = cluster.submit(model, cluster.folder / "out", *flags)
+    wait_for_commits(cluster, name, 2)
+    ranks = [pid for pid, line in clusters.children_of(worker.pid).items() if "caldera-worker" in line]
+    os.kill(max(ranks), signal.SIGSTOP)  # rank 0 goes on heartbeating
+    assert worker.wait(timeout=clusters.PATIENCE) != 0
+    assert "ending this process" in cluster.log("hung")
+    cluster.start_worker("second")
+    cluster.wait(name)
+    assert any("made no progress" in event["message"] for event in cluster.events(name))
     assert_whole(cluster, name, undisturbed)

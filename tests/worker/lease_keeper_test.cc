@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
@@ -118,6 +120,23 @@ TEST_F(LeaseKeeperTest, DropsTheMatrixInFlightWhenTheDrainTimeoutIsOver) {
 
   EXPECT_TRUE(absl::IsCancelled(reason));
   EXPECT_THAT(base::MessageOf(reason), HasSubstr("drain"));
+}
+
+TEST_F(LeaseKeeperTest, EndsATaskThatDoesNotStopWhenTold) {
+  service_.Direct(v1::HeartbeatResponse::CANCEL);
+  std::promise<std::string> hung;
+  LeaseKeeper::Options options{absl::Milliseconds(1), absl::Hours(1), absl::Milliseconds(1)};
+  options.on_hang = [&hung](const std::string& what) { hung.set_value(what); };
+  LeaseKeeper keeper(client_, drain_, lease_, options);
+  keeper.SetStatus("layer 3 mlp.down_proj");
+  EXPECT_THAT(hung.get_future().get(), HasSubstr("lease-1"));
+}
+
+TEST_F(LeaseKeeperTest, ATaskThatMayGoOnDoesNotHang) {
+  LeaseKeeper::Options options{absl::Milliseconds(1), absl::Hours(1), absl::ZeroDuration()};
+  options.on_hang = [](const std::string& what) { ADD_FAILURE() << what; };
+  LeaseKeeper keeper(client_, drain_, lease_, options);
+  AwaitAnswers();
 }
 
 }  // namespace
