@@ -3,6 +3,7 @@ an undisturbed run."""
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -182,8 +183,9 @@ def test_a_hung_rank_costs_its_worker_the_lease_and_its_life(job, undisturbed, s
     worker = cluster.start_worker("hung", ranks=2, flags=["--hang-seconds", 1])
     name = cluster.submit(model, cluster.folder / "out", *flags)
     wait_for_commits(cluster, name, 2)
-    ranks = [pid for pid, line in clusters.children_of(worker.pid).items() if "caldera-worker" in line]
-    os.kill(max(ranks), signal.SIGSTOP)  # rank 0 goes on heartbeating
+    followers = [pid for pid, line in clusters.children_of(worker.pid).items() if "caldera-worker" in line
+                 and b"OMPI_COMM_WORLD_RANK=1\0" in pathlib.Path(f"/proc/{pid}/environ").read_bytes()]
+    os.kill(followers[0], signal.SIGSTOP)  # rank 0 goes on heartbeating
     assert worker.wait(timeout=clusters.PATIENCE) != 0
     assert "ending this process" in cluster.log("hung")
     cluster.start_worker("second")
