@@ -103,6 +103,16 @@ void ChildProcess::Stop(absl::Duration grace) {
   }
 }
 
+absl::StatusOr<std::string> SiblingProgram(const std::string& name) {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::string path = (self.parent_path() / name).string();
+  if (error || !base::Exists(path)) {
+    return base::NotFound("program {} is not beside caldera", path);
+  }
+  return path;
+}
+
 std::string DescribeWaitStatus(int status) {
   return WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                              : fmt::format("exit code {}", WEXITSTATUS(status));

@@ -43,6 +43,9 @@ class ChildProcess {
   std::optional<int> status_;
 };
 
+// Path of a program that lies beside this one; NOT_FOUND names where it was looked for.
+absl::StatusOr<std::string> SiblingProgram(const std::string& name);
+
 // "exit code 3" or "signal 9".
 std::string DescribeWaitStatus(int status);
 

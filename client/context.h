@@ -57,6 +57,7 @@ void AddDecompose(CLI::App& app, Context& context, Action& action);
 void AddLplr(CLI::App& app, Context& context, Action& action);
 void AddExport(CLI::App& app, Context& context, Action& action);
 void AddVersion(CLI::App& app, Context& context, Action& action);
+void AddRecover(CLI::App& app, Action& action);
 
 }  // namespace caldera::client
 

@@ -18,16 +18,6 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(60);
 constexpr absl::Duration kStopGrace = absl::Seconds(10);
 constexpr int kMostRestarts = 5;
 
-absl::StatusOr<std::string> SiblingProgram(const std::string& name) {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::string path = (self.parent_path() / name).string();
-  if (error || !base::Exists(path)) {
-    return base::NotFound("program {} is not beside caldera", path);
-  }
-  return path;
-}
-
 // The end of a log, for error messages.
 std::string LastLines(const std::string& file) {
   const auto text = base::ReadFile(file);

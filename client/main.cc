@@ -29,6 +29,7 @@ int Run(int argc, char** argv) {
   AddDecompose(app, context, action);
   AddLplr(app, context, action);
   AddExport(app, context, action);
+  AddRecover(app, action);
   AddVersion(app, context, action);
   try {
     app.parse(argc, argv);

@@ -36,6 +36,7 @@ Coordinator::Coordinator(CoordinatorOptions options, CoordinatorDependencies dep
                          std::unique_ptr<ClusterCore> core)
     : options_(std::move(options)),
       dependencies_(std::move(dependencies)),
+      receipts_(dependencies_.store, dependencies_.core.log),
       core_(std::move(core)),
       jobs_(core_.get()),
       leases_(core_.get()) {}
@@ -114,7 +115,10 @@ absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
   CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, PlanJob(request.spec(), *dependencies_.store));
   Section section(this);
   if (request.validate_only()) return jobs_.Preview(job, plan);
-  return jobs_.Insert(job, plan);
+  CALDERA_ASSIGN_OR_RETURN(v1::CompressionJob created, jobs_.Insert(job, plan));
+  CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(created.name()));
+  receipts_.WriteJob(core_->state().jobs.at(id.value()).record, plan.work);
+  return created;
 }
 
 absl::StatusOr<v1::CompressionJob> Coordinator::GetJob(const std::string& name) {
@@ -159,9 +163,7 @@ absl::Status Coordinator::DeleteJob(const std::string& name) {
   // Under the lock: between the check that nobody else refers to them and their end, no other job
   // may commit the same bytes.
   RemoveObjects(objects);
-  const auto receipts = dependencies_.store->ListKeys("receipts/" + id.value());
-  if (!receipts.ok()) return absl::OkStatus();
-  for (const std::string& key : *receipts) (void)dependencies_.store->RemoveKey(key);
+  receipts_.Remove(id);
   return absl::OkStatus();
 }
 

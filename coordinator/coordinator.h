@@ -23,6 +23,7 @@
 #include "coordinator/job_desk.h"
 #include "coordinator/lease_desk.h"
 #include "coordinator/model_cache.h"
+#include "coordinator/receipts.h"
 #include "coordinator/thread_pool.h"
 
 namespace caldera::coordinator {
@@ -125,7 +126,6 @@ class Coordinator {
                                           const v1::CompleteLeaseRequest& request);
   absl::StatusOr<v1::ObjectRef> AssembleShard(const LeaseView& view);
   void FailJob(const base::JobId& job, const absl::Status& error);
-  void WriteReceipt(const LeaseView& view, const v1::MatrixResult& matrix);
   void PublishJob(const base::JobId& job);
   absl::Status BeginManifest(const base::JobId& job);
   void FinishJob(const base::JobId& job, const v1::JobResult& result);
@@ -133,6 +133,7 @@ class Coordinator {
 
   const CoordinatorOptions options_;
   const CoordinatorDependencies dependencies_;
+  const Receipts receipts_;
   ModelCache models_;
   std::string probe_content_;
 

@@ -1,6 +1,4 @@
 // Coordinator: the workers' calls, and what they lead to (shards, publishing).
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -86,39 +84,44 @@ absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
   expected.decomposition.set_q_bits(QBitsOf(view.job.job.spec(), view.task, projection));
   CALDERA_RETURN_IF_ERROR(CheckMatrixObject(request.matrix(), expected, *dependencies_.store));
   absl::StatusOr<v1::CommitMatrixResponse> response;
+  MatrixRecord committed;
   {
     Section section(this);
     // Again under the lock: a deleted job may have taken the same bytes with it meanwhile.
     CALDERA_RETURN_IF_ERROR(CheckObject(request.matrix().object(), *dependencies_.store));
     response = leases_.CommitMatrix(request);
+    CALDERA_RETURN_IF_ERROR(response.status());
+    committed =
+        core_->state().jobs.at(view.job.id.value()).matrices.at({view.task.index, projection});
   }
-  if (response.ok() && !response->already_committed()) {
-    WriteReceipt(view, request.matrix());
+  if (!response->already_committed()) {
+    receipts_.WriteMatrix(view.job.id, view.task.index, committed);
     observer().StoreBytesWritten(static_cast<std::uint64_t>(request.matrix().object().size()));
     observer().StoreCommitTook(absl::ToDoubleSeconds(dependencies_.core.clock->Now() - start));
   }
   return response;
 }
 
-void Coordinator::WriteReceipt(const LeaseView& view, const v1::MatrixResult& matrix) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const bool printed = google::protobuf::util::MessageToJsonString(matrix, &json, options).ok();
-  const std::string key = fmt::format("receipts/{}/{}-{}.json", view.job.id.value(),
-                                      view.task.index, matrix.projection());
-  const absl::Status status =
-      printed ? dependencies_.store->WriteKey(key, json) : base::Internal("not printable");
-  // The database holds the commit; a missing receipt only weakens its rebuilding.
-  if (!status.ok()) dependencies_.core.log.Warning("{}: {}", key, base::MessageOf(status));
-}
-
 absl::Status Coordinator::CommitHessians(const v1::CommitHessiansRequest& request) {
-  Section section(this);
-  for (const v1::HessianRef& hessian : request.hessians()) {
-    CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
+  base::JobId job;
+  std::map<std::pair<int, int>, std::vector<v1::HessianRef>> committed;  // by layer and range
+  {
+    Section section(this);
+    for (const v1::HessianRef& hessian : request.hessians()) {
+      CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
+    }
+    CALDERA_RETURN_IF_ERROR(leases_.CommitHessians(request));
+    CALDERA_ASSIGN_OR_RETURN(const LeaseView view, leases_.Find(FenceOf(request)));
+    job = view.job.id;
+    const JobState& state = core_->state().jobs.at(job.value());
+    for (const v1::HessianRef& hessian : request.hessians()) {
+      // What was committed first stands, whatever this request named.
+      committed[{hessian.layer(), hessian.range()}].push_back(
+          state.hessians.at({hessian.layer(), hessian.range(), hessian.kind()}));
+    }
   }
-  return leases_.CommitHessians(request);
+  for (const auto& [place, hessians] : committed) receipts_.WriteHessians(job, hessians);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::ObjectRef> Coordinator::MakeShard(const LeaseView& view,

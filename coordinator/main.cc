@@ -21,6 +21,7 @@ struct Flags {
   bool reflection = false;
   bool insecure = false;
   bool check_invariants = false;
+  bool recover = false;
   double lease_seconds = 90;
   double heartbeat_seconds = 15;
   double backoff_seconds = 30;
@@ -46,6 +47,9 @@ void AddServiceFlags(Flags* flags, CLI::App* app) {
   app->add_flag("--insecure", flags->insecure, "allow plaintext beyond this machine");
   app->add_flag("--reflection", flags->reflection, "serve gRPC reflection");
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error");
+  app->add_flag(
+      "--recover", flags->recover,
+      "rebuild the state from the receipts of the store into an empty --state-dir, and end");
   app->add_flag("--check-invariants", flags->check_invariants,
                 "check the state machine after every event; abort when it is broken");
 }
@@ -108,6 +112,23 @@ sigset_t BlockTerminationSignals() {
   return signals;
 }
 
+// One line for each job on standard output.
+int Recover(const Flags& flags) {
+  caldera::base::SystemClock clock;
+  const auto recovery = caldera::coordinator::Process::Recover(OptionsOf(flags), &clock);
+  if (!recovery.ok()) {
+    std::fprintf(stderr, "caldera-coordinator: %s\n",
+                 caldera::base::MessageOf(recovery.status()).c_str());
+    return 1;
+  }
+  for (const auto& line : recovery->jobs) {
+    std::printf("%s %s: %s\n", line.recovered ? "recovered" : "skipped", line.job.c_str(),
+                line.text.c_str());
+  }
+  std::printf("%zu jobs told by receipts; resume those you want to go on\n", recovery->jobs.size());
+  return 0;
+}
+
 int Run(const Flags& flags) {
   const absl::StatusOr<caldera::base::LogLevel> level =
       caldera::base::ParseLogLevel(flags.log_level);
@@ -147,5 +168,5 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
   }
-  return Run(flags);
+  return flags.recover ? Recover(flags) : Run(flags);
 }

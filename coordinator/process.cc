@@ -60,17 +60,23 @@ struct Process::Parts {
   base::Wakeup wakeup;
   std::thread ticker;
 
+  absl::Status OpenState();
   absl::Status OpenCore();
   absl::Status Serve();
   void Tick();
   void Stop(absl::Duration grace);
 };
 
-absl::Status Process::Parts::OpenCore() {
+absl::Status Process::Parts::OpenState() {
   CALDERA_ASSIGN_OR_RETURN(lock, LockStateDirectory(options.state_dir));
   if (options.store_uri.empty()) options.store_uri = options.state_dir + "/store";
   CALDERA_ASSIGN_OR_RETURN(store, store::OpenStore(options.store_uri));
   CALDERA_ASSIGN_OR_RETURN(states, SqliteStateStore::Open(options.state_dir + "/state.sqlite"));
+  return absl::OkStatus();
+}
+
+absl::Status Process::Parts::OpenCore() {
+  CALDERA_RETURN_IF_ERROR(OpenState());
   quick = std::make_unique<ThreadPool>(kQuickThreads);
   slow = std::make_unique<ThreadPool>(options.slow_threads);
   CoordinatorDependencies dependencies;
@@ -143,6 +149,13 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(ProcessOptions options, 
   CALDERA_RETURN_IF_ERROR(process->parts_->OpenCore());
   CALDERA_RETURN_IF_ERROR(process->parts_->Serve());
   return process;
+}
+
+absl::StatusOr<Recovery> Process::Recover(ProcessOptions options, base::Clock* clock) {
+  Parts parts;
+  parts.options = std::move(options);
+  CALDERA_RETURN_IF_ERROR(parts.OpenState());
+  return RecoverJobs(*parts.store, *clock, *parts.states);
 }
 
 const std::string& Process::address() const { return parts_->server->address(); }

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/rpc/server.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/recover.h"
 
 namespace caldera::coordinator {
 
@@ -33,6 +34,9 @@ class Process {
   // state directory; those of opening state and store, and of listening.
   static absl::StatusOr<std::unique_ptr<Process>> Start(ProcessOptions options, base::Clock* clock,
                                                         base::Logger log);
+  // Instead of serving: recovers the jobs of the store's receipts into the state directory
+  // (recover.h). Reads state_dir and store_uri only. Same errors.
+  static absl::StatusOr<Recovery> Recover(ProcessOptions options, base::Clock* clock);
   ~Process();
 
   const std::string& address() const;  // host:port of gRPC

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "common/rpc/status_conversion.h"
 #include "coordinator/allocation.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/recover.h"
 #include "coordinator/sqlite_state_store.h"
 #include "tests/coordinator/tiny_model.h"
 
@@ -35,6 +37,21 @@ class Cluster {
     code_version_ = code_version;
     Shutdown();
     Start();
+  }
+  // The database is lost and rebuilt from what lies in the store.
+  Recovery Recover() {
+    Shutdown();
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+      std::filesystem::remove(path(std::string("state.sqlite") + suffix));
+    }
+    Recovery recovery;
+    {
+      const auto store = Must(store::OpenStore(path("store")));
+      const auto states = Must(SqliteStateStore::Open(path("state.sqlite")));
+      recovery = Must(RecoverJobs(*store, clock_, *states));
+    }
+    Start();
+    return recovery;
   }
   // Publishing runs on the pool.
   void Drain() { pool_->Drain(); }

@@ -192,3 +192,27 @@ def test_a_hung_rank_costs_its_worker_the_lease_and_its_life(job, undisturbed, s
     cluster.wait(name)
     assert any("made no progress" in event["message"] for event in cluster.events(name))
     assert_whole(cluster, name, undisturbed)
+
+
+def test_a_job_survives_the_loss_of_the_database(job, undisturbed, start_cluster):
+    model, flags = job
+    cluster = start_cluster(coordinator_flags=SHORT_LEASES)
+    worker = cluster.start_worker("first")
+    name = cluster.submit(model, cluster.folder / "out", *flags)
+    wait_for_commits(cluster, name, 3)
+    before = committed(cluster, name)
+    cluster.kill(worker)
+    cluster.kill(cluster.coordinator)
+    state = cluster.folder / "state"
+    refused = clusters.caldera("recover", "--state-dir", state)
+    assert refused.returncode != 0 and "holds 1 jobs" in refused.stderr
+    for file in state.glob("state.sqlite*"):
+        file.unlink()
+    recovered = clusters.caldera("recover", "--state-dir", state)
+    assert recovered.returncode == 0 and f"recovered {name}:" in recovered.stdout, recovered
+    cluster.start_coordinator()
+    cluster.start_worker("second")
+    cluster.caldera_json("resume", name)
+    cluster.wait(name)
+    assert {key: committed(cluster, name)[key] for key in before} == before
+    assert_whole(cluster, name, undisturbed)

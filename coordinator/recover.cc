@@ -1,0 +1,65 @@
+#include "coordinator/recover.h"
+
+#include <utility>
+
+#include "common/base/status.h"
+#include "common/store/file_publish.h"
+#include "coordinator/job_edit.h"
+#include "coordinator/job_graph.h"
+#include "coordinator/receipts.h"
+#include "coordinator/spec.h"
+
+namespace caldera::coordinator {
+namespace {
+
+bool IsPublished(const JobState& job) {
+  const absl::StatusOr<std::string> output = PathOfUri(job.record.job.spec().output_uri());
+  return output.ok() && store::HasManifest(*output);
+}
+
+// The whole job as one transition.
+Transition TransitionOf(const JobState& job, absl::Time now) {
+  JobState bare;
+  bare.record = job.record;
+  bare.tasks = job.tasks;
+  JobEdit edit(std::move(bare), now);
+  for (const TaskRecord& task : job.tasks) edit.PutTask(task);
+  for (const auto& [key, matrix] : job.matrices) edit.AddMatrix(key, matrix);
+  for (const auto& [key, hessian] : job.hessians) edit.AddHessian(hessian);
+  edit.SetState(v1::CANCELLED);
+  edit.Emit({.type = "job.recovered", .message = "from its receipts; resume continues it"});
+  return edit.Take();
+}
+
+}  // namespace
+
+absl::StatusOr<Recovery> RecoverJobs(const store::CheckpointStore& store, const base::Clock& clock,
+                                     StateStore& states) {
+  CALDERA_ASSIGN_OR_RETURN(const ClusterState known, states.Load());
+  if (!known.jobs.empty()) {
+    return base::FailedPrecondition(
+        "the state database holds {} jobs: receipts are recovered into an empty one only",
+        known.jobs.size());
+  }
+  CALDERA_ASSIGN_OR_RETURN(const ReceivedJobs received, ReadReceipts(store));
+  Recovery recovery;
+  for (const JobState& job : received.jobs) {
+    const std::string name = JobName(job.record.id);
+    if (IsPublished(job)) {
+      recovery.jobs.push_back(
+          {name, false, "is published at " + job.record.job.spec().output_uri()});
+      continue;
+    }
+    CALDERA_RETURN_IF_ERROR(states.Apply(TransitionOf(job, clock.Now())));
+    recovery.jobs.push_back({name, true,
+                             fmt::format("{} of {} matrices, {} Hessians", job.matrices.size(),
+                                         job.record.job.model().layers() * model::kProjectionCount,
+                                         job.hessians.size())});
+  }
+  for (const auto& [id, problem] : received.broken) {
+    recovery.jobs.push_back({JobName(base::JobId(id)), false, problem});
+  }
+  return recovery;
+}
+
+}  // namespace caldera::coordinator
