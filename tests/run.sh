@@ -4,6 +4,7 @@
 #   tests/run.sh              the release suite (what CI runs)
 #   tests/run.sh --asan       address and undefined-behaviour sanitizers, C++ tests only
 #   tests/run.sh --tsan       thread sanitizer, C++ tests only (no OpenMP, no MPI)
+#   tests/run.sh --faults N   the release suite with N drawn faults instead of 10
 #   tests/run.sh --no-install do not look at packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,8 +14,11 @@ root=$PWD
 preset=release
 seconds=300  # of one C++ test
 install=yes
-for argument in "$@"; do
+while [ $# -gt 0 ]; do
+  argument=$1
+  shift
   case "$argument" in
+    --faults) export CALDERA_FAULTS=$1; shift ;;
     --asan) preset=asan seconds=900 ;;
     --tsan) preset=tsan seconds=900 ;;
     --no-install) install=no ;;

@@ -204,11 +204,11 @@ def test_a_job_survives_the_loss_of_the_database(job, undisturbed, start_cluster
     cluster.kill(worker)
     cluster.kill(cluster.coordinator)
     state = cluster.folder / "state"
-    refused = clusters.caldera("recover", "--state-dir", state)
+    refused = clusters.caldera("recover", "--state-dir", state, "--store", f"file://{cluster.store}")
     assert refused.returncode != 0 and "holds 1 jobs" in refused.stderr
     for file in state.glob("state.sqlite*"):
         file.unlink()
-    recovered = clusters.caldera("recover", "--state-dir", state)
+    recovered = clusters.caldera("recover", "--state-dir", state, "--store", f"file://{cluster.store}")
     assert recovered.returncode == 0 and f"recovered {name}:" in recovered.stdout, recovered
     cluster.start_coordinator()
     cluster.start_worker("second")
