@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "common/base/status.h"
-#include "common/store/file_publish.h"
+#include "common/store/checkpoint_reader.h"
 #include "coordinator/job_edit.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/receipts.h"

@@ -311,7 +311,7 @@ TEST(Coordinator, AWorkerThatHangsIsToldToStopAndItsUnitIsAnothers) {
   ScriptedWorker hung(&cluster, "hung");
   const v1::Lease lease = hung.Lease();
   v1::HeartbeatResponse::Directive directive = v1::HeartbeatResponse::CONTINUE;
-  for (int beat = 0; beat < 5; ++beat) {
+  for (int beat = 0; beat < 4; ++beat) {
     directive = Must(hung.Heartbeat(lease, 1)).directive();
     cluster.Advance(absl::Seconds(15));
   }
