@@ -53,7 +53,8 @@ TEST(Recover, WhatTheStoreLostIsDoneAgain) {
   Cluster cluster;
   WorkIntoALayer(cluster);
   const JobState job = Must(cluster.coordinator().FindJobState("compressionJobs/a"));
-  Must(cluster.store().RemoveObject(std::prev(job.matrices.end())->second.result.object().sha256()));
+  Must(
+      cluster.store().RemoveObject(std::prev(job.matrices.end())->second.result.object().sha256()));
   Must(cluster.store().RemoveObject(job.hessians.begin()->second.object().sha256()));
   EXPECT_EQ(cluster.Recover().jobs[0].text, "2 of 14 matrices, 15 Hessians");
   EXPECT_EQ(cluster.Get("a").progress().calibration_tasks_done(), 1);
