@@ -113,11 +113,16 @@ absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
     if (repeated.has_value()) return *repeated;
   }
   CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, PlanJob(request.spec(), *dependencies_.store));
-  Section section(this);
-  if (request.validate_only()) return jobs_.Preview(job, plan);
-  CALDERA_ASSIGN_OR_RETURN(v1::CompressionJob created, jobs_.Insert(job, plan));
-  CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(created.name()));
-  receipts_.WriteJob(core_->state().jobs.at(id.value()).record, plan.work);
+  v1::CompressionJob created;
+  JobRecord record;
+  {
+    Section section(this);
+    if (request.validate_only()) return jobs_.Preview(job, plan);
+    CALDERA_ASSIGN_OR_RETURN(created, jobs_.Insert(job, plan));
+    CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(created.name()));
+    record = core_->state().jobs.at(id.value()).record;
+  }
+  receipts_.WriteJob(record, plan.work);
   return created;
 }
 

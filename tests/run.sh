@@ -18,7 +18,10 @@ while [ $# -gt 0 ]; do
   argument=$1
   shift
   case "$argument" in
-    --faults) export CALDERA_FAULTS=$1; shift ;;
+    --faults)
+      export CALDERA_FAULTS=${1:-}
+      [[ $CALDERA_FAULTS =~ ^[1-9][0-9]*$ ]] || { echo "tests/run.sh: --faults takes a number" >&2; exit 2; }
+      shift ;;
     --asan) preset=asan seconds=900 ;;
     --tsan) preset=tsan seconds=900 ;;
     --no-install) install=no ;;

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/coordinator/cluster_fixture.h"
+#include "tests/coordinator/scripted_worker.h"
 
 namespace caldera::coordinator {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "common/store/checkpoint_reader.h"
 #include "coordinator/error_details.h"
-#include "tests/coordinator/cluster_fixture.h"
+#include "tests/coordinator/scripted_worker.h"
 
 namespace caldera::coordinator {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "common/base/status.h"
 #include "common/store/checkpoint_reader.h"
-#include "tests/coordinator/cluster_fixture.h"
+#include "tests/coordinator/scripted_worker.h"
 
 namespace caldera::coordinator {
 namespace {

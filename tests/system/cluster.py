@@ -190,3 +190,15 @@ class Cluster:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 self.kill(process)
+
+
+def compress_undisturbed(folder, model, flags):
+    """The output of a job that one worker does from end to end."""
+    cluster = Cluster(folder / "cluster")
+    try:
+        cluster.start_coordinator()
+        cluster.start_worker()
+        cluster.wait(cluster.submit(model, cluster.folder / "out", *flags))
+        return cluster.folder / "out"
+    finally:
+        cluster.stop()

@@ -26,14 +26,7 @@ def job(make_model, texts):
 @pytest.fixture(scope="module")
 def undisturbed(job, tmp_path_factory):
     model, flags = job
-    cluster = clusters.Cluster(tmp_path_factory.mktemp("undisturbed") / "cluster")
-    try:
-        cluster.start_coordinator()
-        cluster.start_worker()
-        cluster.wait(cluster.submit(model, cluster.folder / "out", *flags))
-        return checkpoints.digests(cluster.folder / "out")
-    finally:
-        cluster.stop()
+    return checkpoints.digests(clusters.compress_undisturbed(tmp_path_factory.mktemp("undisturbed"), model, flags))
 
 
 @pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + -(-FAULTS // IN_ONE_RUN)))
