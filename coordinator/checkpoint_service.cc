@@ -140,12 +140,12 @@ grpc::ServerUnaryReactor* CheckpointService::ListFiles(grpc::CallbackServerConte
 grpc::ServerWriteReactor<v1::ReadResponse>* CheckpointService::Read(
     grpc::CallbackServerContext* /*context*/, const v1::ReadRequest* request) {
   // gRPC owns the reactor from here on; OnDone ends it.
-  return std::make_unique<ReadReactor>(coordinator_, pools_.slow, *request).release();
+  return std::make_unique<ReadReactor>(coordinator_, pools_.slow.pool, *request).release();
 }
 
 grpc::ServerReadReactor<v1::WriteRequest>* CheckpointService::Write(
     grpc::CallbackServerContext* /*context*/, v1::WriteResponse* response) {
-  return std::make_unique<WriteReactor>(uploads_, pools_.slow, response).release();
+  return std::make_unique<WriteReactor>(uploads_, pools_.slow.pool, response).release();
 }
 
 grpc::ServerUnaryReactor* CheckpointService::QueryWriteStatus(

@@ -1,5 +1,6 @@
 #include "coordinator/cluster_core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/check.h"
@@ -11,13 +12,12 @@
 namespace caldera::coordinator {
 namespace {
 
-void AddObjects(const JobState& job, ClusterCore::ObjectScope scope, std::set<std::string>* out) {
-  for (const auto& [key, hessian] : job.hessians) out->insert(hessian.object().sha256());
-  if (scope == ClusterCore::ObjectScope::kHessians) return;
-  for (const auto& [key, matrix] : job.matrices) out->insert(matrix.result.object().sha256());
-  for (const TaskRecord& task : job.tasks) {
-    if (!task.shard.sha256().empty()) out->insert(task.shard.sha256());
-  }
+// Whether a transition may have made tasks runnable: those that only renew or end leases do not.
+bool MayReadyTasks(const Transition& transition) {
+  if (!transition.hessians.empty() || transition.tasks.empty()) return true;
+  return std::any_of(transition.tasks.begin(), transition.tasks.end(), [](const auto& change) {
+    return change.task.state == TaskState::kPending || change.task.state == TaskState::kLapsed;
+  });
 }
 
 absl::Time EndTime(const JobState& job) {
@@ -33,7 +33,10 @@ absl::StatusOr<std::unique_ptr<ClusterCore>> ClusterCore::Open(CoreOptions optio
   std::unique_ptr<ClusterCore> core(
       new ClusterCore(options, std::move(dependencies), std::move(state)));
   CALDERA_RETURN_IF_ERROR(core->ExtendLeases());
-  for (const auto& [id, job] : core->state_.jobs) core->NoteReadyTasks(id);
+  for (const auto& [id, job] : core->state_.jobs) {
+    core->changed_jobs_.insert(id);
+    core->NoteReadyTasks(id);
+  }
   core->CheckInvariantsIfOn();
   return core;
 }
@@ -50,6 +53,59 @@ absl::Status ClusterCore::ExtendLeases() {
   return transition.tasks.empty() ? absl::OkStatus() : ApplyTransition(transition);
 }
 
+void ClusterCore::KeepVolatile(ClusterState* loaded) const {
+  for (auto& [id, worker] : loaded->workers) {
+    const auto old = state_.workers.find(id);
+    if (old != state_.workers.end()) worker.last_seen = old->second.last_seen;
+  }
+  for (auto& [id, job] : loaded->jobs) {
+    const auto old_job = state_.jobs.find(id);
+    for (TaskRecord& task : job.tasks) {
+      if (task.state != TaskState::kLeased) continue;
+      const TaskRecord* old =
+          old_job == state_.jobs.end() ? nullptr : FindTask(old_job->second, task.id);
+      const bool same = old != nullptr && old->fence == task.fence;
+      if (same) task.status = old->status;
+      task = Renew(task, same ? old->progress : 0, policy(), Now());
+    }
+  }
+}
+
+absl::Status ClusterCore::Reload() {
+  CALDERA_ASSIGN_OR_RETURN(ClusterState loaded, dependencies_.states->Load());
+  KeepVolatile(&loaded);
+  for (const auto& [id, job] : state_.jobs) changed_jobs_.insert(id);
+  state_ = std::move(loaded);
+  index_ = StateIndex(state_);
+  ready_since_.clear();
+  for (const auto& [id, job] : state_.jobs) {
+    changed_jobs_.insert(id);
+    NoteReadyTasks(id);
+  }
+  CheckInvariantsIfOn();
+  return absl::OkStatus();
+}
+
+const TaskRecord* ClusterCore::Find(const TaskKey* key) const {
+  return key == nullptr ? nullptr : FindTask(state_.jobs.at(key->job.value()), key->task);
+}
+
+const TaskRecord* ClusterCore::FindTaskOf(const Fence& fence) const {
+  const TaskRecord* task = Find(index_.FindLease(fence.lease));
+  return task != nullptr && task->fence == fence ? task : nullptr;
+}
+
+const TaskRecord* ClusterCore::HeldTask(const base::WorkerId& worker) const {
+  return Find(index_.FindHeld(worker));
+}
+
+std::string ClusterCore::StateOf(const WorkerRecord& worker) const {
+  if (!IsAlive(worker, policy(), Now())) return "lost";
+  const TaskRecord* held = HeldTask(worker.id);
+  if (held == nullptr) return "idle";
+  return held->status.rfind("drain", 0) == 0 ? "draining" : "busy";
+}
+
 absl::StatusOr<const JobState*> ClusterCore::FindJob(const base::JobId& job) const {
   const auto found = state_.jobs.find(job.value());
   if (found != state_.jobs.end()) return &found->second;
@@ -61,12 +117,13 @@ absl::Status ClusterCore::Apply(JobEdit edit) { return ApplyTransition(edit.Take
 
 absl::Status ClusterCore::ApplyTransition(const Transition& transition) {
   CALDERA_RETURN_IF_ERROR(dependencies_.states->Apply(transition));
+  index_.Forget(transition, state_);
   ApplyToState(transition, &state_);
-  ++version_;
+  index_.Note(transition, state_);
   for (const JobRecord& job : transition.jobs) {
     changed_jobs_.insert(job.id.value());
     last_progress_[job.id.value()] = Now();
-    NoteReadyTasks(job.id.value());
+    if (MayReadyTasks(transition)) NoteReadyTasks(job.id.value());
   }
   for (const base::JobId& job : transition.deleted_jobs) {
     changed_jobs_.insert(job.value());
@@ -125,19 +182,22 @@ std::optional<absl::Time> ClusterCore::TakeReadySince(const TaskKey& task) {
 
 std::set<std::string> ClusterCore::TakeChangedJobs() { return std::exchange(changed_jobs_, {}); }
 
-std::vector<std::string> ClusterCore::ExclusiveObjects(const JobState& job,
-                                                       ObjectScope scope) const {
-  std::set<std::string> mine;
-  AddObjects(job, scope, &mine);
-  std::set<std::string> others;
-  for (const auto& [id, other] : state_.jobs) {
-    if (id != job.record.id.value()) AddObjects(other, ObjectScope::kAll, &others);
+bool ClusterCore::HasGrantableTask(const std::set<std::string>& jobs) const {
+  return std::any_of(jobs.begin(), jobs.end(), [this](const std::string& id) {
+    const auto job = state_.jobs.find(id);
+    return job != state_.jobs.end() && coordinator::HasGrantableTask(job->second, Now());
+  });
+}
+
+std::set<std::string> ClusterCore::ObjectsOf(const JobState& job, ObjectScope scope) {
+  std::set<std::string> objects;
+  for (const auto& [key, hessian] : job.hessians) objects.insert(hessian.object().sha256());
+  if (scope == ObjectScope::kHessians) return objects;
+  for (const auto& [key, matrix] : job.matrices) objects.insert(matrix.result.object().sha256());
+  for (const TaskRecord& task : job.tasks) {
+    if (!task.shard.sha256().empty()) objects.insert(task.shard.sha256());
   }
-  std::vector<std::string> exclusive;
-  for (const std::string& object : mine) {
-    if (others.count(object) == 0) exclusive.push_back(object);
-  }
-  return exclusive;
+  return objects;
 }
 
 ClusterSnapshot ClusterCore::Snapshot() const {
@@ -153,7 +213,7 @@ ClusterSnapshot ClusterCore::Snapshot() const {
     for (const TaskRecord& task : job.tasks) {
       if (task.state == TaskState::kLeased) ++snapshot.leases;
       if (HasEnded(state) || task.kind != TaskKind::kCompress) continue;
-      ++snapshot.layers[StateName(DescribeLayer(job, task.index).state())];
+      ++snapshot.layers[StateName(LayerState(job, task))];
     }
     if (HasEnded(state) && EndTime(job) + options_.metrics_retention < Now()) continue;
     const v1::JobProgress progress = ComputeProgress(job, Now());
@@ -162,7 +222,7 @@ ClusterSnapshot ClusterCore::Snapshot() const {
                                last == last_progress_.end() ? EndTime(job) : last->second});
   }
   for (const auto& [id, worker] : state_.workers) {
-    ++snapshot.workers[WorkerState(state_, worker, policy(), Now())];
+    ++snapshot.workers[StateOf(worker)];
     snapshot.last_heartbeats[id] = worker.last_seen;
   }
   return snapshot;
@@ -172,23 +232,6 @@ void ClusterCore::CheckInvariantsIfOn() const {
   if (options_.invariants == InvariantChecks::kOff) return;
   const absl::Status status = CheckInvariants(state_, policy());
   CALDERA_CHECK(status.ok(), "{}", base::MessageOf(status));
-}
-
-const TaskRecord* HeldTask(const ClusterState& state, const base::WorkerId& worker) {
-  for (const auto& [id, job] : state.jobs) {
-    for (const TaskRecord& task : job.tasks) {
-      if (task.state == TaskState::kLeased && task.worker == worker) return &task;
-    }
-  }
-  return nullptr;
-}
-
-std::string WorkerState(const ClusterState& state, const WorkerRecord& worker,
-                        const LeasePolicy& policy, absl::Time now) {
-  if (!IsAlive(worker, policy, now)) return "lost";
-  const TaskRecord* held = HeldTask(state, worker.id);
-  if (held == nullptr) return "idle";
-  return held->status.rfind("drain", 0) == 0 ? "draining" : "busy";
 }
 
 std::string StateName(v1::State state) {

@@ -24,6 +24,7 @@
 #include "coordinator/leases.h"
 #include "coordinator/observer.h"
 #include "coordinator/scheduler.h"
+#include "coordinator/state_index.h"
 #include "coordinator/state_store.h"
 
 namespace caldera::coordinator {
@@ -60,10 +61,22 @@ class ClusterCore {
   const base::Logger& log() const { return dependencies_.log; }
   std::string NewId() const { return base::NewUuid(dependencies_.entropy); }
 
+  // After transitions were lost behind the state store's back: the state as stored. What lives in
+  // memory only (heartbeats, deadlines) is kept; running leases are renewed.
+  absl::Status Reload();
+
   // NOT_FOUND with reason JOB_NOT_FOUND.
   absl::StatusOr<const JobState*> FindJob(const base::JobId& job) const;
-  // A new edit of a job that exists (or of an empty one for Insert).
-  JobEdit Edit(const JobState& job) const { return JobEdit(job, Now()); }
+  // The task with that current or last fence, nullptr when there is none.
+  const TaskRecord* FindTaskOf(const Fence& fence) const;
+  // The task a worker holds, nullptr when none.
+  const TaskRecord* HeldTask(const base::WorkerId& worker) const;
+  // "idle", "busy", "draining" (its last status begins with "drain"), "lost".
+  std::string StateOf(const WorkerRecord& worker) const;
+  // A new edit of a job that exists.
+  JobEdit Edit(const JobState& job) {
+    return JobEdit(&state_.jobs.at(job.record.id.value()), Now());
+  }
 
   // Stores and applies. On an error nothing has changed.
   absl::Status Apply(JobEdit edit);
@@ -79,43 +92,46 @@ class ClusterCore {
   // When the task became runnable, for the queue-wait metric; forgets it.
   std::optional<absl::Time> TakeReadySince(const TaskKey& task);
 
-  // Grows with every applied transition.
-  std::uint64_t version() const { return version_; }
   // Jobs with new events (or deleted) since the last call.
   std::set<std::string> TakeChangedJobs();
+  // Whether a worker could be given a task of one of `jobs` now, if nothing speaks against the
+  // worker.
+  bool HasGrantableTask(const std::set<std::string>& jobs) const;
 
   absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job, std::int64_t after,
                                                        int limit) {
     return dependencies_.states->ReadEvents(job, after, limit);
   }
 
-  // Objects of the job that no other job refers to: its Hessians, or also its matrices and shards.
+  // What the job refers to: its Hessians, or also its matrices and shards.
   enum class ObjectScope { kHessians, kAll };
-  std::vector<std::string> ExclusiveObjects(const JobState& job, ObjectScope scope) const;
+  static std::set<std::string> ObjectsOf(const JobState& job, ObjectScope scope);
+  // Whether any job refers to the object.
+  bool IsUsed(const std::string& sha256) const { return index_.IsUsed(sha256); }
 
   ClusterSnapshot Snapshot() const;
 
  private:
   ClusterCore(CoreOptions options, CoreDependencies dependencies, ClusterState state)
-      : options_(options), dependencies_(std::move(dependencies)), state_(std::move(state)) {}
+      : options_(options),
+        dependencies_(std::move(dependencies)),
+        state_(std::move(state)),
+        index_(state_) {}
   absl::Status ExtendLeases();
+  void KeepVolatile(ClusterState* loaded) const;
+  const TaskRecord* Find(const TaskKey* key) const;
   void NoteReadyTasks(const std::string& job);
   void CheckInvariantsIfOn() const;
 
   const CoreOptions options_;
   const CoreDependencies dependencies_;
   ClusterState state_;
-  std::uint64_t version_ = 0;
+  StateIndex index_;
   std::set<std::string> changed_jobs_;
   std::map<TaskKey, absl::Time> ready_since_;
   std::map<std::string, absl::Time> last_progress_;  // by job
 };
 
-// "idle", "busy", "draining" (its last status begins with "drain"), "lost".
-std::string WorkerState(const ClusterState& state, const WorkerRecord& worker,
-                        const LeasePolicy& policy, absl::Time now);
-// The task a worker holds, nullptr when none.
-const TaskRecord* HeldTask(const ClusterState& state, const base::WorkerId& worker);
 // "running" for v1::RUNNING.
 std::string StateName(v1::State state);
 

@@ -62,7 +62,7 @@ grpc::ServerUnaryReactor* CompressionService::ListWorkers(grpc::CallbackServerCo
 
 grpc::ServerWriteReactor<v1::JobEvent>* CompressionService::WatchCompressionJob(
     grpc::CallbackServerContext* /*context*/, const v1::WatchCompressionJobRequest* request) {
-  return StartWatch(coordinator_, pools_.quick, *request);
+  return StartWatch(coordinator_, pools_.quick.pool, *request);
 }
 
 }  // namespace caldera::coordinator

@@ -48,59 +48,27 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(
   std::unique_ptr<Coordinator> coordinator(
       new Coordinator(std::move(options), std::move(dependencies), std::move(core)));
   CALDERA_RETURN_IF_ERROR(coordinator->WriteProbe());
+  if (CommitQueue* commits = coordinator->dependencies_.commits) {
+    commits->SetOnLoss([self = coordinator.get()](const absl::Status& loss) {
+      self->dependencies_.core.log.Error("{}", base::MessageOf(loss));
+      self->dependencies_.pool->Post([self] {
+        {
+          base::MutexLock lock(self->mutex_);
+          self->lost_ = true;
+        }
+        self->ReloadAfterLoss();
+      });
+    });
+  }
   // Jobs that were being published when the last coordinator went down go on now.
   Section section(coordinator.get());
   return coordinator;
 }
 
-Coordinator::Calls Coordinator::CollectCalls() {
-  Calls calls;
-  CollectLeaseCalls(&calls);
-  CollectPublishCalls(&calls);
-  CollectEventCalls(&calls);  // last: giving leases makes events
-  return calls;
-}
-
-void Coordinator::CollectEventCalls(Calls* calls) {
-  const std::set<std::string> changed = core_->TakeChangedJobs();
-  for (auto it = event_waits_.begin(); it != event_waits_.end();) {
-    if (stopping_ || changed.count(it->second.job) > 0) {
-      calls->push_back(std::move(it->second.wake));
-      it = event_waits_.erase(it);
-    } else {
-      ++it;
-    }
-  }
-}
-
-void Coordinator::CollectLeaseCalls(Calls* calls) {
-  for (auto it = lease_waits_.begin(); it != lease_waits_.end();) {
-    absl::StatusOr<std::optional<v1::Lease>> lease = leases_.TryAcquire(it->second.request);
-    const bool over = stopping_ || it->second.deadline <= core_->Now();
-    if (lease.ok() && !lease->has_value() && !over) {
-      ++it;
-      continue;
-    }
-    absl::StatusOr<v1::AcquireLeaseResponse> response = v1::AcquireLeaseResponse();
-    if (!lease.ok()) {
-      response = lease.status();
-    } else if (lease->has_value()) {
-      *response->mutable_lease() = **std::move(lease);
-    }
-    calls->push_back([done = std::move(it->second.done), response] { done(response); });
-    it = lease_waits_.erase(it);
-  }
-}
-
-void Coordinator::CollectPublishCalls(Calls* calls) {
-  if (stopping_) return;
-  for (const auto& [id, job] : core_->state().jobs) {
-    const bool ready = job.record.job.state() == v1::RUNNING && AllTasksDone(job);
-    if (!ready || !publishing_.insert(id).second) continue;
-    calls->push_back([this, job_id = job.record.id] {
-      dependencies_.pool->Post([this, job_id] { PublishJob(job_id); });
-    });
-  }
+Coordinator::~Coordinator() {
+  if (dependencies_.commits == nullptr) return;
+  dependencies_.commits->SetOnLoss(nullptr);
+  dependencies_.commits->Drain();
 }
 
 absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
@@ -113,6 +81,7 @@ absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
     if (repeated.has_value()) return *repeated;
   }
   CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, PlanJob(request.spec(), *dependencies_.store));
+  const CommitQueue::Position since = Position();
   v1::CompressionJob created;
   JobRecord record;
   {
@@ -122,7 +91,7 @@ absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
     CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(created.name()));
     record = core_->state().jobs.at(id.value()).record;
   }
-  receipts_.WriteJob(record, plan.work);
+  LeaveToClerk(since, [this, record, work = plan.work] { receipts_.WriteJob(record, work); });
   return created;
 }
 
@@ -160,15 +129,18 @@ absl::StatusOr<v1::CompressionJob> Coordinator::ResumeJob(
 
 absl::Status Coordinator::DeleteJob(const std::string& name) {
   CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(name));
-  Section section(this);
-  CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(id));
-  const std::vector<std::string> objects =
-      core_->ExclusiveObjects(*job, ClusterCore::ObjectScope::kAll);
-  CALDERA_RETURN_IF_ERROR(jobs_.Delete(id));
-  // Under the lock: between the check that nobody else refers to them and their end, no other job
-  // may commit the same bytes.
-  RemoveObjects(objects);
-  receipts_.Remove(id);
+  const CommitQueue::Position since = Position();
+  JobNames objects;
+  {
+    Section section(this);
+    CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(id));
+    objects = ClusterCore::ObjectsOf(*job, ClusterCore::ObjectScope::kAll);
+    CALDERA_RETURN_IF_ERROR(jobs_.Delete(id));
+  }
+  LeaveToClerk(since, [this, id, objects] {
+    receipts_.Remove(id);
+    RemoveUnused(objects);
+  });
   return absl::OkStatus();
 }
 
@@ -187,76 +159,62 @@ absl::StatusOr<v1::ListWorkersResponse> Coordinator::ListWorkers(
 absl::StatusOr<Coordinator::EventBatch> Coordinator::ReadEvents(const std::string& name,
                                                                 std::int64_t after) {
   CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(name));
-  Section section(this);
-  CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(id));
+  bool ended = false;
+  bool stopping = false;
+  std::int64_t last = 0;
+  {
+    base::MutexLock lock(mutex_);
+    CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(id));
+    ended = HasEnded(job->record.job.state());
+    stopping = stopping_;
+    last = job->record.last_sequence;
+  }
   EventBatch batch;
-  CALDERA_ASSIGN_OR_RETURN(batch.events, core_->ReadEvents(id, after, kEventBatch));
-  const std::int64_t last = batch.events.empty() ? after : batch.events.back().sequence();
-  if (stopping_ && batch.events.empty()) {
+  CALDERA_ASSIGN_OR_RETURN(batch.events,
+                           dependencies_.core.states->ReadEvents(id, after, kEventBatch));
+  if (stopping && batch.events.empty()) {
     return base::Unavailable("the coordinator is shutting down: watch again from {}", after);
   }
-  batch.ended = HasEnded(job->record.job.state()) && last >= job->record.last_sequence;
+  batch.ended = ended && (batch.events.empty() ? after : batch.events.back().sequence()) >= last;
   return batch;
 }
 
 Coordinator::WaitId Coordinator::AwaitEvents(const std::string& name, std::int64_t after,
                                              std::function<void()> wake) {
-  Section section(this);
+  base::MutexLock lock(mutex_);
   const WaitId id = next_wait_++;
   const absl::StatusOr<base::JobId> job = ParseJobName(name);
   const absl::StatusOr<const JobState*> state = job.ok() ? core_->FindJob(*job) : job.status();
-  const bool now = !state.ok() || stopping_ || (*state)->record.last_sequence > after ||
-                   HasEnded((*state)->record.job.state());
+  bool now = !state.ok() || stopping_;
+  if (!now) {
+    const JobRecord& record = (*state)->record;
+    const std::int64_t announced = announced_[job->value()];
+    now = announced > after || (HasEnded(record.job.state()) && announced >= record.last_sequence);
+  }
   // Through the pool even then: the caller may hold locks of its own.
   if (now) {
     dependencies_.pool->Post(std::move(wake));
   } else {
-    event_waits_[id] = {job->value(), after, std::move(wake)};
+    event_waits_[{job->value(), id}] = std::move(wake);
   }
   return id;
 }
 
-void Coordinator::StopWaiting(WaitId id) {
-  base::MutexLock lock(mutex_);
-  lease_waits_.erase(id);
-  event_waits_.erase(id);
-}
-
-void Coordinator::Tick() {
-  Section section(this);
-  const absl::Status status = leases_.Tick(completing_);
-  if (!status.ok()) core_->log().Error("tick: {}", base::MessageOf(status));
-}
-
-void Coordinator::BeginShutdown() {
-  Section section(this);
-  stopping_ = true;
-}
-
 absl::StatusOr<LeaseView> Coordinator::FindLease(const Fence& fence) {
-  Section section(this);
+  base::MutexLock lock(mutex_);
   return leases_.Find(fence);
 }
 
 absl::StatusOr<JobState> Coordinator::FindJobState(const std::string& name) {
   CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(name));
-  Section section(this);
+  base::MutexLock lock(mutex_);
   CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(id));
   return *job;
 }
 
 ClusterSnapshot Coordinator::Snapshot() {
-  Section section(this);
+  base::MutexLock lock(mutex_);
   return core_->Snapshot();
-}
-
-void Coordinator::RemoveObjects(const std::vector<std::string>& objects) {
-  for (const std::string& object : objects) {
-    const absl::Status status = dependencies_.store->RemoveObject(object);
-    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
-      dependencies_.core.log.Warning("removing object {}: {}", object, base::MessageOf(status));
-    }
-  }
 }
 
 }  // namespace caldera::coordinator

@@ -1,9 +1,12 @@
 // The coordinator: core, store and publisher behind one mutex, without a gRPC type. Services
 // convert and call; tests call it directly with a ManualClock.
 //
-// Thread rule: every method from any thread. Long work (planning, shard assembly, publishing) runs
-// outside the mutex; callbacks run outside it too, on the thread that caused them, and must not
-// block.
+// Thread rule: every method from any thread. Long work (planning, shard assembly, publishing, the
+// store's I/O) runs outside the mutex; callbacks run outside it too, on the thread that caused them
+// or that made them durable, and must not block.
+//
+// With a commit queue a method returns before its change is durable: whoever answers for it awaits
+// the queue first (reactors.h). Callbacks, receipts, publishing and removals wait by themselves.
 #ifndef CALDERA_COORDINATOR_COORDINATOR_H_
 #define CALDERA_COORDINATOR_COORDINATOR_H_
 
@@ -13,6 +16,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +24,7 @@
 #include "common/base/mutex.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/cluster_core.h"
+#include "coordinator/commit_queue.h"
 #include "coordinator/job_desk.h"
 #include "coordinator/lease_desk.h"
 #include "coordinator/model_cache.h"
@@ -40,12 +45,15 @@ struct CoordinatorDependencies {
   CoreDependencies core;
   store::CheckpointStore* store = nullptr;
   ThreadPool* pool = nullptr;  // publishing runs there
+  // What core.states is, when it writes behind; null: every transition is durable at once.
+  CommitQueue* commits = nullptr;
 };
 
 class Coordinator {
  public:
   static absl::StatusOr<std::unique_ptr<Coordinator>> Open(CoordinatorOptions options,
                                                            CoordinatorDependencies dependencies);
+  ~Coordinator();
 
   // --- Users. Errors as compression.proto says, with details.
   // Plans first: takes as long as tokenising the text.
@@ -90,6 +98,8 @@ class Coordinator {
   void Tick();
   // Answers every waiting call: AcquireLease without a lease, watchers with UNAVAILABLE.
   void BeginShutdown();
+  // Blocks until receipts are written and objects removed that earlier calls left behind.
+  void DrainReceipts();
 
   // --- For the other services.
   absl::StatusOr<LeaseView> FindLease(const Fence& fence);
@@ -105,31 +115,45 @@ class Coordinator {
     absl::Time deadline;
     AcquireDone done;
   };
-  struct EventWait {
-    std::string job;
-    std::int64_t after;
-    std::function<void()> wake;
-  };
   // Holds the mutex; on release serves waiters, starts publishing, and calls callbacks unlocked.
   class Section;
-  using Calls = std::vector<std::function<void()>>;
+  // Keeps objects from removal while they are about to be committed.
+  class Pins;
+  // With OK once what led to the call is durable, else with what became of it.
+  using Calls = std::vector<std::function<void(const absl::Status&)>>;
+  using JobNames = std::set<std::string>;
 
   Coordinator(CoordinatorOptions options, CoordinatorDependencies dependencies,
               std::unique_ptr<ClusterCore> core);
   absl::Status WriteProbe();
+
   Calls CollectCalls() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CollectEventCalls(Calls* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CollectLeaseCalls(Calls* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CollectPublishCalls(Calls* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectLeaseCalls(const JobNames& changed, Calls* calls)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TryWait(WaitId id, Calls* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectPublishCalls(const JobNames& changed, Calls* calls)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CollectEventCalls(const JobNames& changed, Calls* calls)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Events of these jobs are durable up to their sequence number; -1: the job is gone.
+  void Announce(const std::map<std::string, std::int64_t>& sequences);
+
+  CommitQueue::Position Position() const;
+  void RunWhenDurable(CommitQueue::Position since, Calls calls);
+  // Runs `work` on the clerk once what was applied since then is durable; drops it if that is lost.
+  void LeaveToClerk(CommitQueue::Position since, std::function<void()> work);
+  void ReloadAfterLoss();
 
   absl::StatusOr<v1::ObjectRef> MakeShard(const LeaseView& view,
                                           const v1::CompleteLeaseRequest& request);
   absl::StatusOr<v1::ObjectRef> AssembleShard(const LeaseView& view);
+  absl::Status FinishTask(const LeaseView& view, const v1::CompleteLeaseRequest& request);
   void FailJob(const base::JobId& job, const absl::Status& error);
   void PublishJob(const base::JobId& job);
   absl::Status BeginManifest(const base::JobId& job);
   void FinishJob(const base::JobId& job, const v1::JobResult& result);
-  void RemoveObjects(const std::vector<std::string>& objects);
+  // Those that no job refers to any more.
+  void RemoveUnused(const std::set<std::string>& objects);
 
   const CoordinatorOptions options_;
   const CoordinatorDependencies dependencies_;
@@ -142,13 +166,23 @@ class Coordinator {
   JobDesk jobs_ ABSL_GUARDED_BY(mutex_);
   LeaseDesk leases_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // transitions; memory is ahead of the state store
   WaitId next_wait_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<WaitId, LeaseWait> lease_waits_ ABSL_GUARDED_BY(mutex_);
-  std::map<WaitId, EventWait> event_waits_ ABSL_GUARDED_BY(mutex_);
+  // To be looked at although nothing has become grantable; and whether time may have made it so.
+  std::set<WaitId> fresh_waits_ ABSL_GUARDED_BY(mutex_);
+  bool time_passed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::map<std::pair<std::string, WaitId>, std::function<void()>> event_waits_
+      ABSL_GUARDED_BY(mutex_);                                              // by job
+  std::map<std::string, std::int64_t> announced_ ABSL_GUARDED_BY(mutex_);  // last durable event
   std::set<TaskKey> completing_ ABSL_GUARDED_BY(mutex_);      // CompleteLease is at work on them
   std::set<std::string> publishing_ ABSL_GUARDED_BY(mutex_);  // jobs
   std::set<std::string> past_cancelling_
       ABSL_GUARDED_BY(mutex_);  // their manifest is being written
+  std::multiset<std::string> pinned_ ABSL_GUARDED_BY(mutex_);  // objects
+  std::set<std::string> removing_ ABSL_GUARDED_BY(mutex_);     // objects
+  // Receipts and removals, one after the other; last, so that it ends first.
+  ThreadPool clerk_{1};
 };
 
 }  // namespace caldera::coordinator

@@ -49,6 +49,9 @@ absl::StatusOr<v1::RegisterResponse> Coordinator::Register(const v1::RegisterReq
   }
   Section section(this);
   CALDERA_RETURN_IF_ERROR(leases_.Register(request));
+  for (const auto& [id, wait] : lease_waits_) {
+    if (wait.request.worker_id() == request.worker_id()) fresh_waits_.insert(id);
+  }
   v1::RegisterResponse response;
   response.set_store_uri(dependencies_.store->uri());
   response.set_probe_key(kProbeKey);
@@ -66,6 +69,7 @@ Coordinator::WaitId Coordinator::AcquireLease(const v1::AcquireLeaseRequest& req
   const absl::Duration wait = std::clamp(absl::Seconds(request.wait_seconds()),
                                          absl::ZeroDuration(), options_.longest_wait);
   lease_waits_[id] = {request, core_->Now() + wait, std::move(done)};
+  fresh_waits_.insert(id);
   return id;
 }
 
@@ -82,45 +86,55 @@ absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
   CALDERA_ASSIGN_OR_RETURN(const int projection, ProjectionIndex(request.matrix().projection()));
   MatrixExpectation expected{view.task.index, &model->config, view.job.job.spec().decomposition()};
   expected.decomposition.set_q_bits(QBitsOf(view.job.job.spec(), view.task, projection));
+  const Pins pins(this, {request.matrix().object().sha256()});
+  CALDERA_RETURN_IF_ERROR(pins.status());
   CALDERA_RETURN_IF_ERROR(CheckMatrixObject(request.matrix(), expected, *dependencies_.store));
+  const CommitQueue::Position since = Position();
   absl::StatusOr<v1::CommitMatrixResponse> response;
   MatrixRecord committed;
   {
     Section section(this);
-    // Again under the lock: a deleted job may have taken the same bytes with it meanwhile.
-    CALDERA_RETURN_IF_ERROR(CheckObject(request.matrix().object(), *dependencies_.store));
     response = leases_.CommitMatrix(request);
     CALDERA_RETURN_IF_ERROR(response.status());
     committed =
         core_->state().jobs.at(view.job.id.value()).matrices.at({view.task.index, projection});
   }
-  if (!response->already_committed()) {
-    receipts_.WriteMatrix(view.job.id, view.task.index, committed);
-    observer().StoreBytesWritten(static_cast<std::uint64_t>(request.matrix().object().size()));
-    observer().StoreCommitTook(absl::ToDoubleSeconds(dependencies_.core.clock->Now() - start));
-  }
+  if (response->already_committed()) return response;
+  LeaveToClerk(since, [this, job = view.job.id, layer = view.task.index, committed] {
+    receipts_.WriteMatrix(job, layer, committed);
+  });
+  observer().StoreBytesWritten(static_cast<std::uint64_t>(request.matrix().object().size()));
+  observer().StoreCommitTook(absl::ToDoubleSeconds(dependencies_.core.clock->Now() - start));
   return response;
 }
 
 absl::Status Coordinator::CommitHessians(const v1::CommitHessiansRequest& request) {
+  std::vector<std::string> objects;
+  for (const v1::HessianRef& hessian : request.hessians()) {
+    objects.push_back(hessian.object().sha256());
+  }
+  const Pins pins(this, objects);
+  CALDERA_RETURN_IF_ERROR(pins.status());
+  for (const v1::HessianRef& hessian : request.hessians()) {
+    CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
+  }
+  const CommitQueue::Position since = Position();
   base::JobId job;
   std::map<std::pair<int, int>, std::vector<v1::HessianRef>> committed;  // by layer and range
   {
     Section section(this);
-    for (const v1::HessianRef& hessian : request.hessians()) {
-      CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
-    }
     CALDERA_RETURN_IF_ERROR(leases_.CommitHessians(request));
     CALDERA_ASSIGN_OR_RETURN(const LeaseView view, leases_.Find(FenceOf(request)));
     job = view.job.id;
     const JobState& state = core_->state().jobs.at(job.value());
     for (const v1::HessianRef& hessian : request.hessians()) {
       // What was committed first stands, whatever this request named.
-      committed[{hessian.layer(), hessian.range()}].push_back(
-          state.hessians.at({hessian.layer(), hessian.range(), hessian.kind()}));
+      committed[{hessian.layer(), hessian.range()}].push_back(state.hessians.at(KeyOf(hessian)));
     }
   }
-  for (const auto& [place, hessians] : committed) receipts_.WriteHessians(job, hessians);
+  LeaveToClerk(since, [this, job, committed] {
+    for (const auto& [place, hessians] : committed) receipts_.WriteHessians(job, hessians);
+  });
   return absl::OkStatus();
 }
 
@@ -130,7 +144,6 @@ absl::StatusOr<v1::ObjectRef> Coordinator::MakeShard(const LeaseView& view,
     return v1::ObjectRef();
   }
   if (view.task.kind == TaskKind::kEmbeddings) {
-    CALDERA_RETURN_IF_ERROR(CheckObject(request.shard(), *dependencies_.store));
     CALDERA_RETURN_IF_ERROR(
         OpenSafetensorsObject(dependencies_.store, request.shard().sha256()).status());
     return request.shard();
@@ -166,14 +179,27 @@ absl::Status Coordinator::CompleteLease(const v1::CompleteLeaseRequest& request)
   if (view.task.state == TaskState::kDone) return absl::OkStatus();
   const TaskKey key{view.task.job, view.task.id};
   {
-    Section section(this);
+    base::MutexLock lock(mutex_);
     completing_.insert(key);
   }
-  const absl::StatusOr<v1::ObjectRef> shard = MakeShard(view, request);
-  Section section(this);
+  const absl::Status status = FinishTask(view, request);
+  base::MutexLock lock(mutex_);
   completing_.erase(key);
-  CALDERA_RETURN_IF_ERROR(shard.status());
-  return leases_.Complete(request, *shard);
+  return status;
+}
+
+absl::Status Coordinator::FinishTask(const LeaseView& view,
+                                     const v1::CompleteLeaseRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const v1::ObjectRef shard, MakeShard(view, request));
+  if (shard.sha256().empty()) {
+    Section section(this);
+    return leases_.Complete(request, shard);
+  }
+  const Pins pins(this, {shard.sha256()});
+  CALDERA_RETURN_IF_ERROR(pins.status());
+  CALDERA_RETURN_IF_ERROR(CheckObject(shard, *dependencies_.store));
+  Section section(this);
+  return leases_.Complete(request, shard);
 }
 
 absl::Status Coordinator::FailLease(const v1::FailLeaseRequest& request) {
@@ -226,28 +252,31 @@ absl::Status Coordinator::BeginManifest(const base::JobId& job) {
 }
 
 void Coordinator::FinishJob(const base::JobId& job, const v1::JobResult& result) {
-  Section section(this);
-  publishing_.erase(job.value());
-  past_cancelling_.erase(job.value());
-  const absl::StatusOr<const JobState*> state = core_->FindJob(job);
-  if (!state.ok()) return;
-  std::vector<std::string> hessians;
-  JobEdit edit = core_->Edit(**state);
-  if (!(*state)->record.job.spec().keep_hessians()) {
-    hessians = core_->ExclusiveObjects(**state, ClusterCore::ObjectScope::kHessians);
-    edit.ForgetHessians();
+  const CommitQueue::Position since = Position();
+  JobNames hessians;
+  {
+    Section section(this);
+    publishing_.erase(job.value());
+    past_cancelling_.erase(job.value());
+    const absl::StatusOr<const JobState*> state = core_->FindJob(job);
+    if (!state.ok()) return;
+    JobEdit edit = core_->Edit(**state);
+    if (!(*state)->record.job.spec().keep_hessians()) {
+      hessians = ClusterCore::ObjectsOf(**state, ClusterCore::ObjectScope::kHessians);
+      edit.ForgetHessians();
+    }
+    edit.SetResult(result);
+    edit.SetState(v1::SUCCEEDED);
+    edit.Emit({.type = "job.succeeded",
+               .message = fmt::format("{:.3f} bits per weight, mean relative error {:.4f}",
+                                      result.bits_per_weight(), result.mean_relative_error())});
+    const absl::Status status = core_->Apply(std::move(edit));
+    if (!status.ok()) {
+      core_->log().Error("finishing job {}: {}", job.value(), base::MessageOf(status));
+      return;
+    }
   }
-  edit.SetResult(result);
-  edit.SetState(v1::SUCCEEDED);
-  edit.Emit({.type = "job.succeeded",
-             .message = fmt::format("{:.3f} bits per weight, mean relative error {:.4f}",
-                                    result.bits_per_weight(), result.mean_relative_error())});
-  const absl::Status status = core_->Apply(std::move(edit));
-  if (!status.ok()) {
-    core_->log().Error("finishing job {}: {}", job.value(), base::MessageOf(status));
-    return;
-  }
-  RemoveObjects(hessians);
+  LeaveToClerk(since, [this, hessians] { RemoveUnused(hessians); });
 }
 
 }  // namespace caldera::coordinator

@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* DispatchService::AcquireLease(grpc::CallbackServerCont
     if (result.ok()) *response = *std::move(result);
     reactor->Finish(rpc::ToGrpc(result.status()));
   };
-  pools_.quick->Post([this, gate, done = std::move(done), copy = *request] {
+  pools_.quick.pool->Post([this, gate, done = std::move(done), copy = *request] {
     gate->wait = coordinator_->AcquireLease(copy, done);
   });
   return reactor;

@@ -53,8 +53,8 @@ v1::Worker DescribeWorker(const ClusterCore& core, const WorkerRecord& worker) {
   description.set_threads_per_rank(worker.threads_per_rank);
   description.set_memory_bytes(worker.memory_bytes);
   description.set_host(worker.host);
-  description.set_state(WorkerState(core.state(), worker, core.policy(), core.Now()));
-  if (const TaskRecord* task = HeldTask(core.state(), worker.id)) {
+  description.set_state(core.StateOf(worker));
+  if (const TaskRecord* task = core.HeldTask(worker.id)) {
     description.set_lease(fmt::format("{} {} attempt {}{}{}", JobName(task->job), task->id,
                                       task->fence.attempt, task->status.empty() ? "" : ": ",
                                       task->status));
@@ -125,7 +125,7 @@ absl::StatusOr<v1::CompressionJob> JobDesk::Insert(const JobRequest& request, co
   const base::JobId id = job.record.id;
   const std::vector<TaskRecord> tasks = MakeTasks(id, plan.spec, plan.model.layers(), plan.work);
   job.tasks = tasks;
-  JobEdit edit = core_->Edit(job);
+  JobEdit edit(&job, core_->Now());
   for (const TaskRecord& task : tasks) edit.PutTask(task);
   edit.Emit({.type = "job.created",
              .message =

@@ -14,38 +14,65 @@ void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
   timestamp->set_nanos(static_cast<int>(micros % 1'000'000 * 1000));
 }
 
-void JobEdit::PutTask(const TaskRecord& task, const std::optional<Fence>& fence) {
-  for (TaskRecord& existing : job_.tasks) {
-    if (existing.id == task.id) existing = task;
+JobEdit::JobEdit(JobEdit&& other) noexcept
+    : transition_(std::move(other.transition_)),
+      job_(std::exchange(other.job_, nullptr)),
+      now_(other.now_),
+      old_record_(std::move(other.old_record_)),
+      old_tasks_(std::move(other.old_tasks_)),
+      old_hessians_(std::move(other.old_hessians_)) {}
+
+JobRecord& JobEdit::Record() {
+  if (!old_record_.has_value()) old_record_ = job_->record;
+  return job_->record;
+}
+
+void JobEdit::Undo() {
+  if (job_ == nullptr) return;
+  for (auto old = old_tasks_.rbegin(); old != old_tasks_.rend(); ++old) {
+    *FindTask(job_, old->id) = std::move(*old);
   }
+  if (old_hessians_.has_value()) job_->hessians = *std::move(old_hessians_);
+  for (const HessianChange& change : transition_.hessians) {
+    job_->hessians.erase(KeyOf(change.hessian));
+  }
+  for (const MatrixChange& change : transition_.matrices) job_->matrices.erase(change.key);
+  if (old_record_.has_value()) job_->record = *std::move(old_record_);
+  job_ = nullptr;
+}
+
+void JobEdit::PutTask(const TaskRecord& task, const std::optional<Fence>& fence) {
   transition_.tasks.push_back({task, fence});
+  TaskRecord* existing = FindTask(job_, task.id);
+  if (existing == nullptr) return;
+  old_tasks_.push_back(std::exchange(*existing, transition_.tasks.back().task));
 }
 
 void JobEdit::AddMatrix(const MatrixKey& key, const MatrixRecord& matrix) {
-  job_.matrices[key] = matrix;
-  transition_.matrices.push_back({job_.record.id, key, matrix});
+  job_->matrices[key] = matrix;
+  transition_.matrices.push_back({job_->record.id, key, matrix});
 }
 
 void JobEdit::AddHessian(const v1::HessianRef& hessian) {
-  job_.hessians[{hessian.layer(), hessian.range(), hessian.kind()}] = hessian;
-  transition_.hessians.push_back({job_.record.id, hessian});
+  job_->hessians[KeyOf(hessian)] = hessian;
+  transition_.hessians.push_back({job_->record.id, hessian});
 }
 
 void JobEdit::SetState(v1::State state) {
-  v1::CompressionJob& job = job_.record.job;
+  v1::CompressionJob& job = Record().job;
   job.set_state(state);
   if (state == v1::RUNNING) SetTimestamp(now_, job.mutable_start_time());
   if (HasEnded(state)) SetTimestamp(now_, job.mutable_end_time());
 }
 
 void JobEdit::SetError(const absl::Status& error) {
-  *job_.record.job.mutable_error() = rpc::ToProto(error);
+  *Record().job.mutable_error() = rpc::ToProto(error);
 }
 
-void JobEdit::SetResult(const v1::JobResult& result) { *job_.record.job.mutable_result() = result; }
+void JobEdit::SetResult(const v1::JobResult& result) { *Record().job.mutable_result() = result; }
 
 void JobEdit::ReleaseTasks() {
-  const std::vector<TaskRecord> tasks = job_.tasks;
+  const std::vector<TaskRecord> tasks = job_->tasks;
   for (const TaskRecord& task : tasks) {
     const bool held = task.state == TaskState::kLeased || task.state == TaskState::kLapsed;
     if (held) PutTask(Release(task));
@@ -53,16 +80,16 @@ void JobEdit::ReleaseTasks() {
 }
 
 void JobEdit::ForgetHessians() {
-  job_.hessians.clear();
-  transition_.forgotten_hessians.push_back(job_.record.id);
+  old_hessians_ = std::exchange(job_->hessians, {});
+  transition_.forgotten_hessians.push_back(job_->record.id);
 }
 
 void JobEdit::Reopen() {
-  v1::CompressionJob& job = job_.record.job;
+  v1::CompressionJob& job = Record().job;
   job.clear_error();
   job.clear_end_time();
   job.set_state(job.has_start_time() ? v1::RUNNING : v1::PENDING);
-  const std::vector<TaskRecord> tasks = job_.tasks;
+  const std::vector<TaskRecord> tasks = job_->tasks;
   for (const TaskRecord& task : tasks) {
     if (task.state != TaskState::kDone) PutTask(NoteProgressMade(Release(task), now_));
   }
@@ -70,18 +97,19 @@ void JobEdit::Reopen() {
 
 void JobEdit::Emit(const EventText& text) {
   v1::JobEvent event;
-  event.set_sequence(++job_.record.last_sequence);
+  event.set_sequence(++Record().last_sequence);
   SetTimestamp(now_, event.mutable_time());
   event.set_type(text.type);
   event.set_message(text.message);
   event.set_layer(text.layer);
   if (text.matrix.has_value()) *event.mutable_matrix() = *text.matrix;
-  *event.mutable_job() = DescribeJob(job_, now_);
-  transition_.events.push_back({job_.record.id, std::move(event)});
+  *event.mutable_job() = DescribeJob(*job_, now_);
+  transition_.events.push_back({job_->record.id, std::move(event)});
 }
 
 Transition JobEdit::Take() {
-  transition_.jobs.push_back(job_.record);
+  transition_.jobs.push_back(job_->record);
+  Undo();
   return std::move(transition_);
 }
 

@@ -1,10 +1,13 @@
-// A working copy of one job on which a transition is composed: every change is recorded for the
-// state store and applied to the copy at once, so each event carries the job as it stands after it.
+// One job on which a transition is composed: every change is recorded for the state store and made
+// in place at once, so each event carries the job as it stands after it. Taking or dropping the
+// edit puts the job back as it was: it changes by the transition alone.
 #ifndef CALDERA_COORDINATOR_JOB_EDIT_H_
 #define CALDERA_COORDINATOR_JOB_EDIT_H_
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -21,12 +24,16 @@ struct EventText {
   std::optional<v1::MatrixResult> matrix = std::nullopt;
 };
 
-// One thread at a time. Nothing happens outside until the transition is applied.
+// One thread at a time; one edit of a job at a time, nobody else changes the job meanwhile.
 class JobEdit {
  public:
-  JobEdit(JobState job, absl::Time now) : job_(std::move(job)), now_(now) {}
+  // `job` is borrowed.
+  JobEdit(JobState* job, absl::Time now) : job_(job), now_(now) {}
+  JobEdit(JobEdit&& other) noexcept;
+  JobEdit& operator=(JobEdit&&) = delete;
+  ~JobEdit() { Undo(); }
 
-  const JobState& job() const { return job_; }
+  const JobState& job() const { return *job_; }
   absl::Time now() const { return now_; }
 
   void PutTask(const TaskRecord& task, const std::optional<Fence>& fence = std::nullopt);
@@ -36,7 +43,7 @@ class JobEdit {
   // Sets the state and the time that goes with it (start or end).
   void SetState(v1::State state);
   void SetError(const absl::Status& error);
-  void SetCodeVersion(const std::string& version) { job_.record.job.set_code_version(version); }
+  void SetCodeVersion(const std::string& version) { Record().job.set_code_version(version); }
   void SetResult(const v1::JobResult& result);
   // Ends every lease of the job: its tasks go back to kPending.
   void ReleaseTasks();
@@ -50,9 +57,17 @@ class JobEdit {
   Transition Take();
 
  private:
+  // The job's record, about to be changed.
+  JobRecord& Record();
+  void Undo();
+
   Transition transition_;
-  JobState job_;
+  JobState* job_;  // nullptr once taken
   absl::Time now_;
+  // What was there before, in the order of the changes.
+  std::optional<JobRecord> old_record_;
+  std::vector<TaskRecord> old_tasks_;
+  std::optional<std::map<HessianKey, v1::HessianRef>> old_hessians_;
 };
 
 // absl::Time -> google.protobuf.Timestamp with microseconds.

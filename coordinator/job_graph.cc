@@ -107,19 +107,6 @@ void SetRatioAndEta(const JobState& job, absl::Time now, v1::JobProgress* progre
   }
 }
 
-v1::State LayerState(const JobState& job, const TaskRecord& task) {
-  switch (task.state) {
-    case TaskState::kDone:
-      return v1::SUCCEEDED;
-    case TaskState::kLeased:
-      return v1::RUNNING;
-    default:
-      break;
-  }
-  const v1::State state = job.record.job.state();
-  return state == v1::FAILED || state == v1::CANCELLED ? state : v1::PENDING;
-}
-
 }  // namespace
 
 WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& spec) {
@@ -261,6 +248,19 @@ v1::CompressionJob DescribeJob(const JobState& job, absl::Time now) {
   *description.mutable_progress() = ComputeProgress(job, now);
   description.set_last_event_sequence(job.record.last_sequence);
   return description;
+}
+
+v1::State LayerState(const JobState& job, const TaskRecord& task) {
+  switch (task.state) {
+    case TaskState::kDone:
+      return v1::SUCCEEDED;
+    case TaskState::kLeased:
+      return v1::RUNNING;
+    default:
+      break;
+  }
+  const v1::State state = job.record.job.state();
+  return state == v1::FAILED || state == v1::CANCELLED ? state : v1::PENDING;
 }
 
 v1::Layer DescribeLayer(const JobState& job, int layer) {

@@ -65,6 +65,8 @@ v1::JobProgress ComputeProgress(const JobState& job, absl::Time now);
 // The job as users see it: record, progress and last sequence.
 v1::CompressionJob DescribeJob(const JobState& job, absl::Time now);
 v1::Layer DescribeLayer(const JobState& job, int layer);
+// `task`: the layer's compress task.
+v1::State LayerState(const JobState& job, const TaskRecord& task);
 
 // Names: compressionJobs/{job}[/layers/{layer}]. ParseJobName: INVALID_ARGUMENT naming the name.
 std::string JobName(const base::JobId& job);

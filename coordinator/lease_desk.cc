@@ -38,15 +38,6 @@ absl::StatusOr<const WorkerRecord*> LeaseDesk::FindWorker(const std::string& wor
   return &found->second;
 }
 
-const TaskRecord* LeaseDesk::FindByFence(const Fence& fence) const {
-  for (const auto& [id, job] : core_->state().jobs) {
-    for (const TaskRecord& task : job.tasks) {
-      if (task.fence == fence && !fence.lease.value().empty()) return &task;
-    }
-  }
-  return nullptr;
-}
-
 absl::Status LeaseDesk::Register(const v1::RegisterRequest& request) {
   if (request.worker_id().empty() || request.incarnation().empty()) {
     return ViolationsToStatus({{"worker_id", "worker_id and incarnation are required"}});
@@ -101,7 +92,7 @@ absl::StatusOr<std::optional<v1::Lease>> LeaseDesk::TryAcquire(
   CALDERA_ASSIGN_OR_RETURN(const WorkerRecord* worker,
                            FindWorker(request.worker_id(), request.incarnation()));
   core_->TouchWorker(worker->id);
-  if (const TaskRecord* held = HeldTask(core_->state(), worker->id)) {
+  if (const TaskRecord* held = core_->HeldTask(worker->id)) {
     core_->RenewInMemory(Renew(*held, held->progress, core_->policy(), core_->Now()));
     return std::optional(Describe(core_->state().jobs.at(held->job.value()), *held));
   }
@@ -179,7 +170,7 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseDesk::Heartbeat(const v1::HeartbeatRe
   response.set_directive(v1::HeartbeatResponse::CONTINUE);
   SetTimestamp(core_->Now() + core_->policy().lease, response.mutable_deadline());
   if (request.lease_id().empty()) return response;
-  const TaskRecord* task = FindByFence(FenceOf(request));
+  const TaskRecord* task = core_->FindTaskOf(FenceOf(request));
   if (task == nullptr || !IsHeld(*task)) {
     response.set_directive(v1::HeartbeatResponse::CANCEL);
     return response;
@@ -200,7 +191,7 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseDesk::Heartbeat(const v1::HeartbeatRe
 }
 
 absl::StatusOr<LeaseView> LeaseDesk::Find(const Fence& fence) const {
-  const TaskRecord* task = FindByFence(fence);
+  const TaskRecord* task = core_->FindTaskOf(fence);
   if (task == nullptr) {
     return WithReason(base::FailedPrecondition("lease {} attempt {} is stale", fence.lease.value(),
                                                fence.attempt),

@@ -57,7 +57,6 @@ class LeaseDesk {
  private:
   absl::StatusOr<const WorkerRecord*> FindWorker(const std::string& worker,
                                                  const std::string& incarnation) const;
-  const TaskRecord* FindByFence(const Fence& fence) const;
   absl::Status ReleaseLeasesOf(const base::WorkerId& worker);
   absl::Status EndAfterRestart(const TaskRecord& task);
   // An event for each job that is waiting although this worker asks, for want of memory; once.

@@ -7,24 +7,27 @@
 #include <string>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "coordinator/state_store.h"
 
 namespace caldera::coordinator {
 
 class MemoryStateStore : public StateStore {
  public:
-  absl::StatusOr<ClusterState> Load() override { return state_; }
-  absl::Status Apply(const Transition& transition) override;
+  absl::StatusOr<ClusterState> Load() override;
+  absl::Status ApplyAll(std::span<const Transition> transitions) override;
   absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job, std::int64_t after,
                                                        int limit) override;
 
  private:
-  absl::Status Check(const Transition& transition) const;
-  absl::Status CheckJobs(const Transition& transition) const;
-  absl::Status CheckRows(const Transition& transition) const;
+  struct Tables {
+    ClusterState state;
+    std::map<std::string, std::map<std::int64_t, v1::JobEvent>> events;  // by job, by sequence
+  };
+  static absl::Status ApplyOne(const Transition& transition, Tables* tables);
 
-  ClusterState state_;
-  std::map<std::string, std::map<std::int64_t, v1::JobEvent>> events_;  // by job, by sequence
+  base::Mutex mutex_;
+  Tables tables_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace caldera::coordinator

@@ -14,6 +14,7 @@
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "coordinator/checkpoint_service.h"
+#include "coordinator/commit_queue.h"
 #include "coordinator/compression_service.h"
 #include "coordinator/dispatch_service.h"
 #include "coordinator/metrics.h"
@@ -45,6 +46,7 @@ struct Process::Parts {
   base::Logger log;
   base::UniqueFd lock;
   std::unique_ptr<SqliteStateStore> states;
+  std::unique_ptr<CommitQueue> commits;
   std::unique_ptr<store::CheckpointStore> store;
   Metrics metrics;
   std::unique_ptr<Coordinator> coordinator;
@@ -80,7 +82,9 @@ absl::Status Process::Parts::OpenCore() {
   quick = std::make_unique<ThreadPool>(kQuickThreads);
   slow = std::make_unique<ThreadPool>(options.slow_threads);
   CoordinatorDependencies dependencies;
-  dependencies.core = {states.get(), clock, &metrics, base::SystemEntropy(), log};
+  commits = std::make_unique<CommitQueue>(states.get());
+  dependencies.core = {commits.get(), clock, &metrics, base::SystemEntropy(), log};
+  dependencies.commits = commits.get();
   dependencies.store = store.get();
   dependencies.pool = slow.get();
   CoordinatorOptions coordinator_options;
@@ -96,7 +100,7 @@ absl::Status Process::Parts::OpenCore() {
 }
 
 absl::Status Process::Parts::Serve() {
-  const CallPools pools{quick.get(), slow.get()};
+  const CallPools pools{{quick.get(), commits.get()}, {slow.get(), commits.get()}};
   compression = std::make_unique<CompressionService>(coordinator.get(), pools);
   dispatch = std::make_unique<DispatchService>(coordinator.get(), pools);
   checkpoint = std::make_unique<CheckpointService>(coordinator.get(), uploads.get(), pools);
@@ -132,8 +136,12 @@ void Process::Parts::Stop(absl::Duration grace) {
   wakeup.Notify();
   if (ticker.joinable()) ticker.join();
   metrics.SetSnapshotSource(nullptr);
-  if (quick != nullptr) quick->Drain();
-  if (slow != nullptr) slow->Drain();
+  // What ends on one of them may leave work to another.
+  for (int round = 0; round < 2 && coordinator != nullptr; ++round) {
+    quick->Drain();
+    slow->Drain();
+    coordinator->DrainReceipts();
+  }
 }
 
 Process::Process(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -10,37 +10,56 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/rpc/status_conversion.h"
+#include "coordinator/commit_queue.h"
 #include "coordinator/thread_pool.h"
 
 namespace caldera::coordinator {
 
-// Borrowed. `quick`: short calls (a transaction at most). `slow`: planning, shards, chunks,
-// publishing.
-struct CallPools {
-  ThreadPool* quick = nullptr;
-  ThreadPool* slow = nullptr;
+// Where calls run, and what their answers wait for. Borrowed.
+struct CallLane {
+  ThreadPool* pool = nullptr;
+  CommitQueue* commits = nullptr;
 };
 
-// Runs `call()` (a StatusOr of the response) on the pool and finishes with it. gRPC keeps request
+// `quick`: short calls. `slow`: planning, shards, chunks, publishing.
+struct CallPools {
+  CallLane quick;
+  CallLane slow;
+};
+
+// Answers a call once all that the state owes to it since `since` is durable.
+inline void FinishWhenDurable(CallLane lane, CommitQueue::Position since,
+                              grpc::ServerUnaryReactor* reactor, const absl::Status& status) {
+  lane.commits->Await(since, [reactor, status](const absl::Status& durable) {
+    reactor->Finish(rpc::ToGrpc(durable.ok() ? status : durable));
+  });
+}
+
+// Runs `call()` (a StatusOr of the response) in the lane and answers with it. gRPC keeps request
 // and response alive until then.
 template <typename Response, typename Call>
-grpc::ServerUnaryReactor* RunUnary(grpc::CallbackServerContext* context, ThreadPool* pool,
+grpc::ServerUnaryReactor* RunUnary(grpc::CallbackServerContext* context, CallLane lane,
                                    Response* response, Call call) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  pool->Post([reactor, response, call = std::move(call)] {
+  lane.pool->Post([lane, reactor, response, call = std::move(call)] {
+    const CommitQueue::Position since = lane.commits->position();
     absl::StatusOr<Response> result = call();
+    const absl::Status status = result.status();
     if (result.ok()) *response = *std::move(result);
-    reactor->Finish(rpc::ToGrpc(result.status()));
+    FinishWhenDurable(lane, since, reactor, status);
   });
   return reactor;
 }
 
 // The same for a call that returns only a Status.
 template <typename Call>
-grpc::ServerUnaryReactor* RunStatus(grpc::CallbackServerContext* context, ThreadPool* pool,
+grpc::ServerUnaryReactor* RunStatus(grpc::CallbackServerContext* context, CallLane lane,
                                     Call call) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  pool->Post([reactor, call = std::move(call)] { reactor->Finish(rpc::ToGrpc(call())); });
+  lane.pool->Post([lane, reactor, call = std::move(call)] {
+    const CommitQueue::Position since = lane.commits->position();
+    FinishWhenDurable(lane, since, reactor, call());
+  });
   return reactor;
 }
 

@@ -121,6 +121,9 @@ struct ClusterState {
 
 // nullptr when there is no such task.
 const TaskRecord* FindTask(const JobState& job, const std::string& task_id);
+TaskRecord* FindTask(JobState* job, const std::string& task_id);
+
+HessianKey KeyOf(const v1::HessianRef& hessian);
 
 }  // namespace caldera::coordinator
 

@@ -22,7 +22,7 @@ Transition TransitionOf(const JobState& job, absl::Time now) {
   JobState bare;
   bare.record = job.record;
   bare.tasks = job.tasks;
-  JobEdit edit(std::move(bare), now);
+  JobEdit edit(&bare, now);
   for (const TaskRecord& task : job.tasks) edit.PutTask(task);
   for (const auto& [key, matrix] : job.matrices) edit.AddMatrix(key, matrix);
   for (const auto& [key, hessian] : job.hessians) edit.AddHessian(hessian);

@@ -55,6 +55,14 @@ std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& re
   return std::nullopt;
 }
 
+bool HasGrantableTask(const JobState& job, absl::Time now) {
+  if (HasEnded(job.record.job.state())) return false;
+  return std::any_of(job.tasks.begin(), job.tasks.end(), [&job, now](const TaskRecord& task) {
+    const bool waits = task.state == TaskState::kPending || task.state == TaskState::kLapsed;
+    return waits && task.not_before <= now && InputsReady(job, task);
+  });
+}
+
 bool HasMemoryFor(const JobRecord& job, std::int64_t memory_bytes, const LeasePolicy& policy) {
   const double needed = policy.memory_share * static_cast<double>(job.job.worker_memory_bytes());
   return memory_bytes == 0 || static_cast<double>(memory_bytes) >= needed;

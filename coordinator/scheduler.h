@@ -31,6 +31,9 @@ struct TaskKey {
 std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& request,
                                 const LeasePolicy& policy, absl::Time now);
 
+// Whether PickTask finds a task of the job for a worker against whom nothing speaks.
+bool HasGrantableTask(const JobState& job, absl::Time now);
+
 // Whether a worker with that memory may work on the job.
 bool HasMemoryFor(const JobRecord& job, std::int64_t memory_bytes, const LeasePolicy& policy);
 

@@ -36,8 +36,28 @@ absl::Status ErrorOf(sqlite3* database, int error) {
 
 }  // namespace
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-void Database::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
+StatementCache::~StatementCache() {
+  for (const auto& [sql, statements] : idle_) {
+    for (sqlite3_stmt* statement : statements) sqlite3_finalize(statement);
+  }
+}
+
+sqlite3_stmt* StatementCache::Take(const std::string& sql) {
+  const auto found = idle_.find(sql);
+  if (found == idle_.end() || found->second.empty()) return nullptr;
+  sqlite3_stmt* statement = found->second.back();
+  found->second.pop_back();
+  return statement;
+}
+
+void StatementCache::Return(sqlite3_stmt* statement) {
+  // What the last step returned was reported then.
+  (void)sqlite3_reset(statement);
+  (void)sqlite3_clear_bindings(statement);
+  idle_[sqlite3_sql(statement)].push_back(statement);
+}
+
+void Database::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
 
 Statement& Statement::Bind(std::int64_t value) {
   if (error_ == 0) error_ = sqlite3_bind_int64(statement_.get(), next_++, value);
@@ -119,11 +139,13 @@ absl::Status Database::Execute(const std::string& sql) {
 }
 
 absl::StatusOr<Statement> Database::Prepare(const std::string& sql) {
-  sqlite3_stmt* statement = nullptr;
-  const int result = sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
-                                        &statement, nullptr);
-  if (result != SQLITE_OK) return ErrorOf(database_.get(), result);
-  return Statement(database_.get(), statement);
+  sqlite3_stmt* statement = statements_->Take(sql);
+  if (statement == nullptr) {
+    const int result = sqlite3_prepare_v3(database_.get(), sql.data(), static_cast<int>(sql.size()),
+                                          SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (result != SQLITE_OK) return ErrorOf(database_.get(), result);
+  }
+  return Statement(database_.get(), statement, statements_.get());
 }
 
 absl::StatusOr<SqliteTransaction> SqliteTransaction::Begin(Database* database) {

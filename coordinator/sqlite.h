@@ -1,12 +1,14 @@
 // The little of SQLite that the state store needs, owned and checked: a connection, a statement
 // with typed binding by position, a transaction that rolls back unless committed. One thread at a
-// time.
+// time. Statements are compiled once and kept.
 #ifndef CALDERA_COORDINATOR_SQLITE_H_
 #define CALDERA_COORDINATOR_SQLITE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,7 +23,24 @@ struct Blob {
   const std::string& bytes;
 };
 
-// A prepared statement in use. Bind in order, then Step until kDone. Errors stick: Step reports the
+// Compiled statements that are not in use, by their SQL.
+class StatementCache {
+ public:
+  StatementCache() = default;
+  ~StatementCache();
+  StatementCache(const StatementCache&) = delete;
+  StatementCache& operator=(const StatementCache&) = delete;
+
+  // nullptr when there is none.
+  sqlite3_stmt* Take(const std::string& sql);
+  // Resets it and forgets what was bound.
+  void Return(sqlite3_stmt* statement);
+
+ private:
+  std::map<std::string, std::vector<sqlite3_stmt*>> idle_;
+};
+
+// A prepared statement in use; it goes back to its database's cache. Bind in order, then Step until kDone. Errors stick: Step reports the
 // first one.
 class Statement {
  public:
@@ -45,14 +64,15 @@ class Statement {
 
  private:
   friend class Database;
-  struct Finalize {
-    void operator()(sqlite3_stmt* statement) const;
+  struct GiveBack {
+    StatementCache* cache;
+    void operator()(sqlite3_stmt* statement) const { cache->Return(statement); }
   };
-  Statement(sqlite3* database, sqlite3_stmt* statement)
-      : database_(database), statement_(statement) {}
+  Statement(sqlite3* database, sqlite3_stmt* statement, StatementCache* cache)
+      : database_(database), statement_(statement, GiveBack{cache}) {}
 
   sqlite3* database_;
-  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  std::unique_ptr<sqlite3_stmt, GiveBack> statement_;
   int next_ = 1;
   int error_ = 0;
 };
@@ -66,7 +86,7 @@ class Database {
 
   // Statements without parameters or results, several at once.
   absl::Status Execute(const std::string& sql);
-  // INTERNAL with SQLite's message for wrong SQL.
+  // INTERNAL with SQLite's message for wrong SQL. The statement must go before the database.
   absl::StatusOr<Statement> Prepare(const std::string& sql);
 
  private:
@@ -75,6 +95,7 @@ class Database {
   };
   explicit Database(sqlite3* database) : database_(database) {}
   std::unique_ptr<sqlite3, Close> database_;
+  std::unique_ptr<StatementCache> statements_ = std::make_unique<StatementCache>();
 };
 
 // BEGIN IMMEDIATE ... COMMIT, or ROLLBACK when it goes without Commit.

@@ -24,10 +24,13 @@ absl::Status DeleteRows(const std::string& table, const base::JobId& job, Databa
 absl::StatusOr<std::unique_ptr<SqliteStateStore>> SqliteStateStore::Open(const std::string& path) {
   CALDERA_ASSIGN_OR_RETURN(Database database, Database::Open(path));
   CALDERA_RETURN_IF_ERROR(base::WithContext(MigrateSchema(&database), path));
-  return std::unique_ptr<SqliteStateStore>(new SqliteStateStore(std::move(database)));
+  CALDERA_ASSIGN_OR_RETURN(Database reader, Database::Open(path));
+  return std::unique_ptr<SqliteStateStore>(
+      new SqliteStateStore(std::move(database), std::move(reader)));
 }
 
 absl::StatusOr<ClusterState> SqliteStateStore::Load() {
+  base::MutexLock lock(mutex_);
   ClusterState state;
   CALDERA_RETURN_IF_ERROR(LoadJobs(&database_, &state));
   CALDERA_RETURN_IF_ERROR(LoadTasks(&database_, &state));
@@ -37,8 +40,7 @@ absl::StatusOr<ClusterState> SqliteStateStore::Load() {
   return state;
 }
 
-absl::Status SqliteStateStore::Apply(const Transition& transition) {
-  CALDERA_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(&database_));
+absl::Status SqliteStateStore::Write(const Transition& transition) {
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.jobs, SaveJob, &database_));
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.tasks, SaveTask, &database_));
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.matrices, SaveMatrix, &database_));
@@ -51,15 +53,23 @@ absl::Status SqliteStateStore::Apply(const Transition& transition) {
   for (const base::JobId& job : transition.deleted_jobs) {
     CALDERA_RETURN_IF_ERROR(DeleteRows("jobs", job, &database_));
   }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStateStore::ApplyAll(std::span<const Transition> transitions) {
+  base::MutexLock lock(mutex_);
+  CALDERA_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(&database_));
+  for (const Transition& transition : transitions) CALDERA_RETURN_IF_ERROR(Write(transition));
   return transaction.Commit();
 }
 
 absl::StatusOr<std::vector<v1::JobEvent>> SqliteStateStore::ReadEvents(const base::JobId& job,
                                                                        std::int64_t after,
                                                                        int limit) {
+  base::MutexLock lock(reader_mutex_);
   CALDERA_ASSIGN_OR_RETURN(
       Statement statement,
-      database_.Prepare("SELECT body FROM events WHERE job = ? AND sequence > ?"
+      reader_.Prepare("SELECT body FROM events WHERE job = ? AND sequence > ?"
                         " ORDER BY sequence LIMIT ?"));
   statement.Bind(job.value()).Bind(after).Bind(limit);
   std::vector<v1::JobEvent> events;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "coordinator/sqlite.h"
 #include "coordinator/state_store.h"
 
@@ -21,13 +22,20 @@ class SqliteStateStore : public StateStore {
   static absl::StatusOr<std::unique_ptr<SqliteStateStore>> Open(const std::string& path);
 
   absl::StatusOr<ClusterState> Load() override;
-  absl::Status Apply(const Transition& transition) override;
+  absl::Status ApplyAll(std::span<const Transition> transitions) override;
   absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job, std::int64_t after,
                                                        int limit) override;
 
  private:
-  explicit SqliteStateStore(Database database) : database_(std::move(database)) {}
-  Database database_;
+  SqliteStateStore(Database database, Database reader)
+      : database_(std::move(database)), reader_(std::move(reader)) {}
+  absl::Status Write(const Transition& transition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  base::Mutex mutex_;
+  Database database_ ABSL_GUARDED_BY(mutex_);
+  // A connection of its own: followers of events do not wait for writers.
+  base::Mutex reader_mutex_;
+  Database reader_ ABSL_GUARDED_BY(reader_mutex_);
 };
 
 }  // namespace caldera::coordinator

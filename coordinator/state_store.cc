@@ -7,17 +7,11 @@ namespace caldera::coordinator {
 namespace {
 
 void PutTask(const TaskRecord& task, JobState* job) {
-  for (TaskRecord& existing : job->tasks) {
-    if (existing.id == task.id) {
-      existing = task;
-      return;
-    }
+  if (TaskRecord* existing = FindTask(job, task.id)) {
+    *existing = task;
+  } else {
+    job->tasks.push_back(task);
   }
-  job->tasks.push_back(task);
-}
-
-HessianKey KeyOf(const v1::HessianRef& hessian) {
-  return {hessian.layer(), hessian.range(), hessian.kind()};
 }
 
 }  // namespace

@@ -4,12 +4,13 @@
 //
 // All changes go through Apply: one Transition is one transaction, with its events in it. The fence
 // of a task is checked inside that transaction, so a stale writer changes nothing even if the
-// caller's picture was old. Thread rule: one thread at a time (the coordinator's mutex).
+// caller's picture was old. Thread rule: every method from any thread.
 #ifndef CALDERA_COORDINATOR_STATE_STORE_H_
 #define CALDERA_COORDINATOR_STATE_STORE_H_
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -62,12 +63,14 @@ class StateStore {
   // Everything but events. DATA_LOSS when a row does not parse.
   virtual absl::StatusOr<ClusterState> Load() = 0;
 
+  // All of them, in order, in one transaction, or none.
   // FAILED_PRECONDITION with reason STALE_LEASE when a fence does not hold, NOT_FOUND for rows of
   // an unknown job, ALREADY_EXISTS for a second request id or row, RESOURCE_EXHAUSTED for a full
   // disk.
-  virtual absl::Status Apply(const Transition& transition) = 0;
+  virtual absl::Status ApplyAll(std::span<const Transition> transitions) = 0;
+  absl::Status Apply(const Transition& transition) { return ApplyAll({&transition, 1}); }
 
-  // At most `limit` events of the job with sequence > after, in order.
+  // At most `limit` events of the job with sequence > after, in order; only what is durable.
   virtual absl::StatusOr<std::vector<v1::JobEvent>> ReadEvents(const base::JobId& job,
                                                                std::int64_t after, int limit) = 0;
 };

@@ -13,7 +13,7 @@ ThreadPool::~ThreadPool() {
     base::MutexLock lock(mutex_);
     stopping_ = true;
   }
-  changed_.NotifyAll();
+  queued_.NotifyAll();
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -22,18 +22,18 @@ void ThreadPool::Post(std::function<void()> task) {
     base::MutexLock lock(mutex_);
     queue_.push_back(std::move(task));
   }
-  changed_.NotifyAll();
+  queued_.NotifyOne();
 }
 
 void ThreadPool::Drain() {
   base::MutexLock lock(mutex_);
-  while (!queue_.empty() || running_ > 0) changed_.Wait(mutex_);
+  while (!queue_.empty() || running_ > 0) idle_.Wait(mutex_);
 }
 
 void ThreadPool::Work() {
   mutex_.Lock();
   while (true) {
-    while (queue_.empty() && !stopping_) changed_.Wait(mutex_);
+    while (queue_.empty() && !stopping_) queued_.Wait(mutex_);
     if (queue_.empty()) break;
     const std::function<void()> task = std::move(queue_.front());
     queue_.pop_front();
@@ -42,7 +42,7 @@ void ThreadPool::Work() {
     task();
     mutex_.Lock();
     --running_;
-    changed_.NotifyAll();
+    if (queue_.empty() && running_ == 0) idle_.NotifyAll();
   }
   mutex_.Unlock();
 }

@@ -28,7 +28,8 @@ class ThreadPool {
   void Work();
 
   base::Mutex mutex_;
-  base::ConditionVariable changed_;
+  base::ConditionVariable queued_;
+  base::ConditionVariable idle_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
   int running_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

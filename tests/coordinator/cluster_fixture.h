@@ -53,8 +53,11 @@ class Cluster {
     Start();
     return recovery;
   }
-  // Publishing runs on the pool.
-  void Drain() { pool_->Drain(); }
+  // Publishing runs on the pool, receipts and removals behind it.
+  void Drain() {
+    pool_->Drain();
+    coordinator_->DrainReceipts();
+  }
   void Advance(absl::Duration step) {
     clock_.Advance(step);
     coordinator_->Tick();

@@ -324,6 +324,7 @@ TEST(Coordinator, OnlyAnEndedJobIsDeletedAndItsObjectsGoWithIt) {
   Must(cluster.coordinator().DeleteJob("compressionJobs/a"));
   EXPECT_EQ(ReasonOf(cluster.coordinator().GetJob("compressionJobs/a").status()),
             kReasonJobNotFound);
+  cluster.Drain();
   EXPECT_EQ(ObjectsIn(cluster.path("store")), 0U);
   EXPECT_TRUE(Must(store::VerifyCheckpoint(cluster.path("out"))).status().ok());
 }
