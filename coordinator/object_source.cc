@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/model/local_files.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -24,12 +25,18 @@ class ObjectSource : public model::ByteSource {
   const std::string name_;
 };
 
+// An object of that size is read whole: its header and tensors would be many small reads.
+constexpr std::uint64_t kSmall = std::uint64_t{256} << 10;
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenObject(const store::CheckpointStore* store,
                                                               const std::string& sha256) {
   CALDERA_ASSIGN_OR_RETURN(store::ObjectInfo info, store->StatObject(sha256));
-  return std::unique_ptr<model::ByteSource>(std::make_unique<ObjectSource>(store, std::move(info)));
+  if (info.size > kSmall) return std::make_unique<ObjectSource>(store, std::move(info));
+  std::vector<std::byte> bytes(info.size);
+  CALDERA_RETURN_IF_ERROR(store->ReadObject(sha256, 0, bytes));
+  return std::make_unique<model::MemoryByteSource>("object " + sha256, std::move(bytes));
 }
 
 absl::StatusOr<std::unique_ptr<model::SafetensorsFile>> OpenSafetensorsObject(

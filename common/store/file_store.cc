@@ -179,11 +179,8 @@ absl::Status FileStore::RemoveStaging(const std::string& label) {
 absl::StatusOr<base::UniqueFd> FileStore::OpenObject(const std::string& sha256) const {
   CALDERA_RETURN_IF_ERROR(ValidateDigest(sha256));
   const std::string path = ObjectPath(sha256);
-  const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2)};
-  CALDERA_ASSIGN_OR_RETURN(
-      const base::UniqueFd directory,
-      OpenDirectoryBelow(root_.get(), parts, MissingDirectories::kError, path));
-  return OpenFileIn(directory.get(), sha256, path);
+  const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2), sha256};
+  return OpenFileBelow(root_.get(), parts, path);
 }
 
 absl::StatusOr<ObjectInfo> FileStore::StatObject(const std::string& sha256) const {

@@ -28,6 +28,11 @@ absl::StatusOr<base::UniqueFd> OpenDirectoryBelow(int root, std::span<const std:
 absl::StatusOr<base::UniqueFd> OpenFileIn(int directory, const std::string& file,
                                           const std::string& name);
 
+// The same for the file that the last of `parts` names, in the directory of the others.
+// Precondition: `parts` is not empty.
+absl::StatusOr<base::UniqueFd> OpenFileBelow(int root, std::span<const std::string> parts,
+                                             const std::string& name);
+
 // Creates a file that must not exist, for writing.
 absl::StatusOr<base::UniqueFd> CreateFileIn(int directory, const std::string& file,
                                             const std::string& name);
