@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 #include "common/rpc/chunked.h"
 #include "coordinator/job_files.h"
@@ -89,35 +90,58 @@ class ReadReactor : public grpc::ServerWriteReactor<v1::ReadResponse> {
   v1::ReadResponse response_;
 };
 
-// A Write stream; the same rule.
+// A Write stream: while one message is taken on the pool, gRPC reads the next.
 class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
  public:
   WriteReactor(Uploads* uploads, ThreadPool* pool, v1::WriteResponse* response)
       : uploads_(uploads), pool_(pool), response_(response) {
-    StartRead(&request_);
+    StartRead(&requests_[0]);
   }
 
   void OnReadDone(bool ok) override {
-    if (ok) {
-      pool_->Post([this] { Take(); });
-    } else {
-      Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream ended before finish"));
+    {
+      base::MutexLock lock(mutex_);
+      (ok ? arrived_ : ended_) = true;
+      // Whoever is busy goes on with it; after Finish nobody does.
+      if (busy_) return;
+      busy_ = true;
     }
+    GoOn();
   }
 
   void OnDone() override { std::unique_ptr<WriteReactor> owned(this); }
 
  private:
-  void Take() {
-    if (key_.upload_id.empty()) key_ = {request_.upload_id(), FenceOf(request_)};
-    const absl::StatusOr<std::optional<v1::ObjectRef>> result = uploads_->Write(key_, request_);
+  // Only while busy_; the last thing a thread does with the reactor.
+  void GoOn() {
+    v1::WriteRequest* request = nullptr;
+    {
+      base::MutexLock lock(mutex_);
+      if (!arrived_ && !ended_) {
+        busy_ = false;
+        return;
+      }
+      if (arrived_) request = &requests_[std::exchange(reading_, 1 - reading_)];
+      arrived_ = false;
+    }
+    if (request == nullptr) {
+      Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream ended before finish"));
+      return;
+    }
+    if (!request->finish()) StartRead(&requests_[reading_]);
+    pool_->Post([this, request] { Take(*request); });
+  }
+
+  void Take(const v1::WriteRequest& request) {
+    if (key_.upload_id.empty()) key_ = {request.upload_id(), FenceOf(request)};
+    const absl::StatusOr<std::optional<v1::ObjectRef>> result = uploads_->Write(key_, request);
     if (!result.ok()) {
       Finish(rpc::ToGrpc(result.status()));
     } else if (result->has_value()) {
       *response_->mutable_object() = **result;
       Finish(grpc::Status::OK);
     } else {
-      StartRead(&request_);
+      GoOn();
     }
   }
 
@@ -125,7 +149,12 @@ class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
   ThreadPool* const pool_;
   v1::WriteResponse* const response_;
   Uploads::Key key_;
-  v1::WriteRequest request_;
+  v1::WriteRequest requests_[2];
+  int reading_ = 0;  // the one that gRPC fills; changed while no read is under way
+  base::Mutex mutex_;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a message is being taken; stays after Finish
+  bool arrived_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace

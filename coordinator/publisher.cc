@@ -1,6 +1,8 @@
 #include "coordinator/publisher.h"
 
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -47,7 +49,9 @@ class Publisher {
       : inputs_(inputs),
         spec_(inputs.job->record.job.spec()),
         store_(store),
-        manifest_(ManifestFacts(*inputs.job, inputs.tool_version)) {}
+        manifest_(ManifestFacts(*inputs.job, inputs.tool_version)) {
+    for (const store::ManifestMatrix& matrix : manifest_.matrices) compressed_.insert(matrix.name);
+  }
 
   absl::StatusOr<v1::JobResult> Run() {
     for (const Shard& shard : ShardsOf(*inputs_.job)) {
@@ -85,17 +89,10 @@ class Publisher {
     }
     totals_.index.total_size += tensor.bytes;
     const std::string owner = tensor.name.substr(0, tensor.name.find_last_of('.'));
-    if (IsCompressed(owner) && !tensor.name.ends_with(".bias")) {
+    if (compressed_.count(owner) > 0 && !tensor.name.ends_with(".bias")) {
       totals_.matrix_bytes += tensor.bytes;
     }
     return absl::OkStatus();
-  }
-
-  bool IsCompressed(const std::string& name) const {
-    for (const store::ManifestMatrix& matrix : manifest_.matrices) {
-      if (matrix.name == name) return true;
-    }
-    return false;
   }
 
   absl::Status PublishText(const std::string& file, const std::string& text) {
@@ -134,6 +131,7 @@ class Publisher {
   const v1::JobSpec& spec_;
   store::CheckpointStore* const store_;
   store::Manifest manifest_;
+  std::set<std::string> compressed_;  // names of the matrices
   TensorTotals totals_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <future>
 #include <memory>
 
 #include "common/base/crc32c.h"
@@ -235,9 +236,12 @@ absl::StatusOr<v1::ObjectRef> Upload(CheckpointStub& stub, const UploadIdentity&
                                      std::span<const std::byte> bytes,
                                      const TransferOptions& options, base::Clock& clock) {
   ObjectUpload upload(stub, identity, bytes, options);
+  // Beside the transfer: hashing takes about as long.
+  std::future<std::string> hashing =
+      std::async(std::launch::async, [bytes] { return base::Sha256Hex(bytes); });
   CALDERA_RETURN_IF_ERROR(RunToEnd(upload, options, clock));
   const v1::ObjectRef& object = upload.object();
-  const std::string digest = base::Sha256Hex(bytes);
+  const std::string digest = hashing.get();
   if (object.sha256() != digest || object.size() != static_cast<std::int64_t>(bytes.size())) {
     return base::DataLoss("upload {}: server stored {} ({} bytes), sent {} ({} bytes)",
                           identity.upload_id, object.sha256(), object.size(), digest, bytes.size());

@@ -119,8 +119,9 @@ absl::StatusOr<std::uint64_t> SizeOfFd(int fd, const std::string& name) {
 }
 
 absl::StatusOr<std::string> DigestOfFd(int fd, const std::string& name) {
+  CALDERA_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOfFd(fd, name));
   base::Sha256 digest;
-  std::vector<std::byte> buffer(kBufferBytes);
+  std::vector<std::byte> buffer(std::clamp<std::uint64_t>(size, 1, kBufferBytes));
   off_t offset = 0;
   while (true) {
     const ssize_t count = pread(fd, buffer.data(), buffer.size(), offset);

@@ -342,6 +342,7 @@ TEST(Coordinator, AFullDiskWhileAShardIsMadeFailsTheJobByName) {
   ScriptedWorker worker(&cluster, "w1");
   const v1::Lease lease = worker.WorkUntilCompress();
   for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
+  cluster.Drain();
   // A store whose staging cannot be written stands for a full disk.
   Must(base::RemoveTree(cluster.path("store/staging")));
   Must(base::WriteFile(cluster.path("store/staging"), ""));
