@@ -9,6 +9,8 @@
 #include "caldera/v1/receipts.pb.h"
 #include "common/base/status.h"
 #include "common/model/model_config.h"
+#include "coordinator/error_details.h"
+#include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -26,6 +28,19 @@ absl::Status Parse(const std::string& key, const store::CheckpointStore& store,
   const auto status = google::protobuf::util::JsonStringToMessage(json, message);
   if (status.ok()) return absl::OkStatus();
   return base::DataLoss("{}: {}", key, std::string(status.message()));
+}
+
+absl::Status CheckJob(const v1::CompressionJob& job) {
+  constexpr int kMostLayers = 4096;  // as model::ValidateModelConfig
+  if (job.model().layers() < 1 || job.model().layers() > kMostLayers) {
+    return base::DataLoss("a model of {} layers", job.model().layers());
+  }
+  return ViolationsToStatus(CheckSpec(job.spec()));
+}
+
+absl::Status CheckLayer(const std::string& key, int layer, const JobState& job) {
+  if (layer >= 0 && layer < job.record.job.model().layers()) return absl::OkStatus();
+  return base::DataLoss("{}: layer {} of {}", key, layer, job.record.job.model().layers());
 }
 
 bool IsStored(const v1::ObjectRef& object, const store::CheckpointStore& store) {
@@ -53,6 +68,7 @@ class JobReader {
     record.job.clear_result();
     const WorkEstimate work{receipt.calibrate_work(), receipt.compress_work(),
                             receipt.embeddings_work(), receipt.probe_work()};
+    CALDERA_RETURN_IF_ERROR(base::WithContext(CheckJob(record.job), key));
     job_.tasks = MakeTasks(record.id, record.job.spec(), record.job.model().layers(), work);
     return absl::OkStatus();
   }
@@ -60,6 +76,7 @@ class JobReader {
   absl::Status ReadMatrix(const std::string& key) {
     v1::MatrixReceipt receipt;
     CALDERA_RETURN_IF_ERROR(Parse(key, store_, &receipt));
+    CALDERA_RETURN_IF_ERROR(CheckLayer(key, receipt.layer(), job_));
     CALDERA_ASSIGN_OR_RETURN(const int projection, ProjectionIndex(receipt.matrix().projection()));
     if (!IsStored(receipt.matrix().object(), store_)) return absl::OkStatus();
     job_.matrices[{receipt.layer(), projection}] = {receipt.matrix(), receipt.attempt(),
@@ -71,6 +88,7 @@ class JobReader {
     v1::HessiansReceipt receipt;
     CALDERA_RETURN_IF_ERROR(Parse(key, store_, &receipt));
     for (const v1::HessianRef& hessian : receipt.hessians()) {
+      CALDERA_RETURN_IF_ERROR(CheckLayer(key, hessian.layer(), job_));
       if (!IsStored(hessian.object(), store_)) continue;
       job_.hessians[{hessian.layer(), hessian.range(), hessian.kind()}] = hessian;
     }

@@ -4,6 +4,7 @@
 #   tests/run.sh              the release suite (what CI runs)
 #   tests/run.sh --asan       address and undefined-behaviour sanitizers, C++ tests only
 #   tests/run.sh --tsan       thread sanitizer, C++ tests only (no OpenMP, no MPI)
+#   tests/run.sh --fuzz N     every fuzzer (tests/fuzz) for N seconds instead of the tests
 #   tests/run.sh --faults N   the release suite with N drawn faults instead of 10
 #   tests/run.sh --no-install do not look at packages
 set -euo pipefail
@@ -22,6 +23,10 @@ while [ $# -gt 0 ]; do
       export CALDERA_FAULTS=${1:-}
       [[ $CALDERA_FAULTS =~ ^[1-9][0-9]*$ ]] || { echo "tests/run.sh: --faults takes a number" >&2; exit 2; }
       shift ;;
+    --fuzz)
+      preset=fuzz fuzz_seconds=${1:-}
+      [[ $fuzz_seconds =~ ^[1-9][0-9]*$ ]] || { echo "tests/run.sh: --fuzz takes a number" >&2; exit 2; }
+      shift ;;
     --asan) preset=asan seconds=900 ;;
     --tsan) preset=tsan seconds=900 ;;
     --no-install) install=no ;;
@@ -35,6 +40,7 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0
 if [ "$install" = yes ]; then
   caldera_install deploy/packages.txt tests/packages.txt
+  [ "$preset" != fuzz ] || caldera_install tests/fuzz/packages.txt
   # Debian's npm only where there is none: Node from elsewhere conflicts with it.
   command -v npm >/dev/null || caldera_install <(echo npm)
 fi
@@ -42,6 +48,7 @@ fi
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:suppressions=$root/tests/support/tsan.supp
 build=$root/build/$preset
 caldera_build "$preset"
+[ "$preset" != fuzz ] || exec tests/fuzz/run.sh "$build" "$fuzz_seconds"
 
 failed=0
 echo "== C++ tests ($preset)"

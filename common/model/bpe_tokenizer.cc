@@ -142,7 +142,11 @@ absl::Status BpeTokenizer::AppendText(Section section, PieceCache* cache,
   split.text = std::move(section.text);
   split.pieces = {{0, split.text.size()}};
   split.starts_input = section.starts_input;
-  for (const auto& step : parts_.pre_tokenizers) CALDERA_RETURN_IF_ERROR(step->Apply(&split));
+  const std::size_t before = split.text.size();
+  for (const auto& step : parts_.pre_tokenizers) {
+    CALDERA_RETURN_IF_ERROR(step->Apply(&split));
+    CALDERA_RETURN_IF_ERROR(CheckGrowth(before, split.text.size()));
+  }
   for (const TextRange& piece : split.pieces) cache->Append(piece.of(split.text), ids);
   return absl::OkStatus();
 }
@@ -153,7 +157,7 @@ absl::Status BpeTokenizer::AppendSection(Section section, PieceCache* cache,
     ids->push_back(*section.id);
     return absl::OkStatus();
   }
-  for (const auto& step : parts_.normalizers) CALDERA_RETURN_IF_ERROR(step->Apply(&section.text));
+  CALDERA_RETURN_IF_ERROR(Normalize(parts_.normalizers, &section.text));
   for (Section& part : CutAddedTokens(std::move(section), Stage::kNormalized)) {
     if (part.id) {
       ids->push_back(*part.id);

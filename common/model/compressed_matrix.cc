@@ -49,6 +49,11 @@ absl::Status CheckDimensions(const CompressedMatrixHeader& header) {
     return base::InvalidArgument("rank {} exceeds a dimension of {} x {}", header.rank, header.rows,
                                  header.columns);
   }
+  if (header.q_columns_3 < 0 || header.q_columns_4 < 0 ||
+      header.q_columns_3 > header.columns - header.q_columns_4) {
+    return base::InvalidArgument("q_columns_3 {} and q_columns_4 {} of {} columns",
+                                 header.q_columns_3, header.q_columns_4, header.columns);
+  }
   return absl::OkStatus();
 }
 
@@ -178,11 +183,6 @@ absl::Status ValidateMatrixHeader(const CompressedMatrixHeader& header) {
   }
   if (header.has_q() && (header.q_bits.value() < 2 || header.q_bits.value() > 4)) {
     return base::InvalidArgument("q_bits is {}, expected 0, 2, 3 or 4", header.q_bits.value());
-  }
-  if (header.q_columns_3 < 0 || header.q_columns_4 < 0 ||
-      header.q_columns_3 > header.columns - header.q_columns_4) {
-    return base::InvalidArgument("q_columns_3 {} and q_columns_4 {} of {} columns",
-                                 header.q_columns_3, header.q_columns_4, header.columns);
   }
   if (header.mixed() && header.q_bits.value() != 2) {
     return base::InvalidArgument("q_bits is {} in a mixed matrix, expected 2",

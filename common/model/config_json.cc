@@ -80,10 +80,6 @@ absl::StatusOr<Llama3RopeScaling> ParseLlama3Scaling(const JsonObject& rope) {
   CALDERA_ASSIGN_OR_RETURN(scaling.high_freq_factor, rope.Number("high_freq_factor"));
   CALDERA_ASSIGN_OR_RETURN(scaling.original_max_position_embeddings,
                            rope.Integer("original_max_position_embeddings"));
-  const bool sound = scaling.factor >= 1 && scaling.low_freq_factor > 0 &&
-                     scaling.high_freq_factor > scaling.low_freq_factor &&
-                     scaling.original_max_position_embeddings > 0;
-  if (!sound) return base::InvalidArgument("{}: llama3 factors out of range", rope.name());
   return scaling;
 }
 
@@ -97,8 +93,7 @@ absl::Status ParseRopeScaling(const JsonObject& rope, ModelConfig& config) {
   }
   if (type == "linear") {
     CALDERA_ASSIGN_OR_RETURN(config.rope_linear_factor, rope.Number("factor"));
-    if (*config.rope_linear_factor >= 1) return absl::OkStatus();
-    return base::InvalidArgument("{}: factor is {}", rope.name(), *config.rope_linear_factor);
+    return absl::OkStatus();
   }
   return base::Unimplemented("{}: rope type \"{}\" is not supported", rope.name(), type);
 }

@@ -146,10 +146,6 @@ absl::Status ReadRopeFactors(const Keys& keys, ModelConfig& config) {
 absl::Status ReadRope(const Keys& keys, ModelConfig& config) {
   CALDERA_ASSIGN_OR_RETURN(const auto theta, keys.FindNumber("rope.freq_base"));
   config.rope_theta = theta.value_or(10000.0);
-  if (!(config.rope_theta > 0)) {
-    return base::InvalidArgument("{}: {} is {}", keys.file().name(), keys.Key("rope.freq_base"),
-                                 config.rope_theta);
-  }
   CALDERA_ASSIGN_OR_RETURN(const auto type,
                            keys.file().metadata().Find<std::string>(keys.Key("rope.scaling.type")));
   CALDERA_ASSIGN_OR_RETURN(const auto factor, keys.FindNumber("rope.scaling.factor"));
@@ -159,11 +155,8 @@ absl::Status ReadRope(const Keys& keys, ModelConfig& config) {
                                *type);
   }
   const double linear = type == "none" ? 1.0 : factor.value_or(old_factor.value_or(1.0));
-  if (!(linear >= 1.0)) {
-    return base::InvalidArgument("{}: rope scaling factor {}", keys.file().name(), linear);
-  }
   if (linear != 1.0) config.rope_linear_factor = linear;
-  return ReadRopeFactors(keys, config);
+  return absl::OkStatus();
 }
 
 bool HasTensor(const GgufFile& file, const std::string& name) { return file.Find(name) != nullptr; }
@@ -172,9 +165,10 @@ absl::Status ReadBiases(const GgufFile& file, ModelConfig& config) {
   config.attention_bias = HasTensor(file, "blk.0.attn_q.bias");
   config.attention_output_bias = HasTensor(file, "blk.0.attn_output.bias");
   config.mlp_bias = HasTensor(file, "blk.0.ffn_up.bias");
-  const bool expressible = config.architecture == Architecture::kQwen2
-                               ? !config.attention_output_bias && !config.mlp_bias
-                               : config.attention_bias == config.attention_output_bias;
+  const bool expressible =
+      config.architecture == Architecture::kQwen2
+          ? config.attention_bias && !config.attention_output_bias && !config.mlp_bias
+          : config.attention_bias == config.attention_output_bias;
   if (expressible) return absl::OkStatus();
   return base::Unimplemented("{}: this combination of biases fits no supported architecture",
                              file.name());
@@ -205,9 +199,11 @@ absl::StatusOr<ModelConfig> GgufModelConfig(const GgufFile& file) {
   CALDERA_RETURN_IF_ERROR(ReadBiases(file, config));
   CALDERA_RETURN_IF_ERROR(ReadTokens(file.metadata(), config));
   config.tie_word_embeddings = !HasTensor(file, kHead);
+  CALDERA_RETURN_IF_ERROR(ReadRope(keys, config));
   // Bounds first: the rope factors are checked against head_dim.
   CALDERA_RETURN_IF_ERROR(ValidateModelConfig(config, file.name()));
-  CALDERA_RETURN_IF_ERROR(ReadRope(keys, config));
+  CALDERA_RETURN_IF_ERROR(ReadRopeFactors(keys, config));
+  CALDERA_RETURN_IF_ERROR(ValidateModelConfig(config, file.name()));
   return config;
 }
 

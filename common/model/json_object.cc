@@ -3,38 +3,16 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/model/json_text.h"
 
 namespace caldera::model {
 
 using Json = nlohmann::json;
 
 namespace {
-
-// Watches the parser for what the library lets pass: repeated keys and deep nesting.
-class Watcher {
- public:
-  bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
-    // Discarding keeps memory flat while the parser runs on to the end of a rejected text.
-    if (!problem_.empty()) return false;
-    if (depth > kMaxJsonDepth) problem_ = "nested too deeply";
-    if (event == Json::parse_event_t::object_start) keys_.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys_.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys_.back().insert(key).second) problem_ = "key \"" + key + "\" occurs twice";
-    }
-    return problem_.empty();
-  }
-  const std::string& problem() const { return problem_; }
-
- private:
-  std::vector<std::set<std::string>> keys_;
-  std::string problem_;
-};
 
 // Whole numbers within int64 only; JSON writers spell some integers as floats, those are refused.
 bool IsInt64(const Json& value) {
@@ -63,12 +41,8 @@ JsonObject::JsonObject(std::shared_ptr<const Node> node, std::string name)
     : node_(std::move(node)), name_(std::move(name)) {}
 
 absl::StatusOr<JsonObject> JsonObject::Parse(const std::string& text, const std::string& name) {
-  Watcher watcher;
-  auto document = std::make_shared<Json>(Json::parse(text, std::ref(watcher), false));
-  if (!watcher.problem().empty()) {
-    return base::InvalidArgument("{}: {}", name, watcher.problem());
-  }
-  if (document->is_discarded()) return base::InvalidArgument("{}: not valid JSON", name);
+  CALDERA_RETURN_IF_ERROR(base::WithContext(CheckJsonText(text), name));
+  auto document = std::make_shared<Json>(Json::parse(text, nullptr, false));
   if (!document->is_object()) return base::InvalidArgument("{}: not a JSON object", name);
   const Json* root = document.get();
   return JsonObject(std::make_shared<Node>(Node{std::move(document), root}), name);

@@ -1,7 +1,6 @@
 // Typed access to a JSON object whose errors name the file and the field.
 //
-// Keeps the JSON library out of headers. Parsing rejects duplicate keys and nesting deeper than
-// kMaxJsonDepth, so one text has one meaning and hostile input stays cheap. Values are shared,
+// Keeps the JSON library out of headers. What json_text.h refuses is refused. Values are shared,
 // cheap to copy and immutable: safe from several threads.
 #ifndef CALDERA_COMMON_MODEL_JSON_OBJECT_H_
 #define CALDERA_COMMON_MODEL_JSON_OBJECT_H_
@@ -16,8 +15,6 @@
 #include "absl/status/statusor.h"
 
 namespace caldera::model {
-
-inline constexpr int kMaxJsonDepth = 64;
 
 class JsonObject {
  public:

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "common/base/status.h"
 
 namespace caldera::model {
@@ -94,6 +96,31 @@ std::int64_t HessianSize(const ModelConfig& config, HessianKind kind) {
   return config.intermediate_size;
 }
 
+namespace {
+
+absl::Status ValidateRope(const ModelConfig& config, const std::string& name) {
+  if (!(config.rope_theta > 0 && std::isfinite(config.rope_theta))) {
+    return base::InvalidArgument("{}: rope_theta is {}", name, config.rope_theta);
+  }
+  const double linear = config.rope_linear_factor.value_or(1);
+  if (!(linear >= 1 && std::isfinite(linear))) {
+    return base::InvalidArgument("{}: the rope scaling factor is {}", name, linear);
+  }
+  if (!config.rope_llama3) return absl::OkStatus();
+  if (config.rope_linear_factor) {
+    return base::InvalidArgument("{}: rope scaling is both linear and llama3", name);
+  }
+  const Llama3RopeScaling& llama3 = *config.rope_llama3;
+  const bool sound =
+      llama3.factor >= 1 && std::isfinite(llama3.factor) && llama3.low_freq_factor > 0 &&
+      llama3.high_freq_factor > llama3.low_freq_factor && std::isfinite(llama3.high_freq_factor) &&
+      llama3.original_max_position_embeddings > 0;
+  if (sound) return absl::OkStatus();
+  return base::InvalidArgument("{}: llama3 rope scaling out of range", name);
+}
+
+}  // namespace
+
 absl::Status ValidateModelConfig(const ModelConfig& config, const std::string& name) {
   struct Bound {
     const char* field;
@@ -126,10 +153,7 @@ absl::Status ValidateModelConfig(const ModelConfig& config, const std::string& n
   if (!(config.rms_norm_eps >= 0 && config.rms_norm_eps < 1)) {
     return base::InvalidArgument("{}: rms_norm_eps is {}", name, config.rms_norm_eps);
   }
-  if (!(config.rope_theta > 0)) {
-    return base::InvalidArgument("{}: rope_theta is {}", name, config.rope_theta);
-  }
-  return absl::OkStatus();
+  return ValidateRope(config, name);
 }
 
 }  // namespace caldera::model

@@ -1,5 +1,6 @@
 #include "common/model/tokenizer_gguf.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "common/base/status.h"
@@ -156,33 +157,53 @@ absl::StatusOr<BpeTokenizerParts> ScoredParts(const GgufVocabulary& vocabulary) 
   return parts;
 }
 
+// A value of metadata, which are 64-bit, as the type that is worked with.
+template <typename Stored, typename Value>
+absl::Status Narrow(const Stored& stored, const std::string& where, Value* value) {
+  if constexpr (std::is_same_v<Stored, std::int64_t>) {
+    if (!std::in_range<Value>(stored)) {
+      return base::InvalidArgument("{}: {} is out of range", where, stored);
+    }
+  }
+  *value = static_cast<Value>(stored);
+  return absl::OkStatus();
+}
+
 // Reads one optional key into `*value`.
 template <typename Stored, typename Value>
-absl::Status Take(const GgufMetadata& metadata, const char* key, std::optional<Value>* value) {
+absl::Status Take(const GgufMetadata& metadata, const std::string& name, const char* key,
+                  std::optional<Value>* value) {
   CALDERA_ASSIGN_OR_RETURN(const std::optional<Stored> found,
                            metadata.Find<Stored>(std::string(kPrefix) + key));
-  if (found) *value = static_cast<Value>(*found);
-  return absl::OkStatus();
+  if (!found) return absl::OkStatus();
+  return Narrow(*found, fmt::format("{}: {}{}", name, kPrefix, key), &value->emplace());
 }
 
 // Reads one optional array into `*values`.
 template <typename Stored, typename Value>
-absl::Status TakeArray(const GgufMetadata& metadata, const char* key, std::vector<Value>* values) {
+absl::Status TakeArray(const GgufMetadata& metadata, const std::string& name, const char* key,
+                       std::vector<Value>* values) {
   CALDERA_ASSIGN_OR_RETURN(const std::optional<std::vector<Stored>> found,
                            metadata.Find<std::vector<Stored>>(std::string(kPrefix) + key));
   if (!found) return absl::OkStatus();
+  const std::string where = fmt::format("{}: {}{}", name, kPrefix, key);
   values->reserve(found->size());
-  for (const Stored& item : *found) values->push_back(static_cast<Value>(item));
+  for (const Stored& item : *found) {
+    CALDERA_RETURN_IF_ERROR(Narrow(item, where, &values->emplace_back()));
+  }
   return absl::OkStatus();
 }
 
 absl::Status TakeSpecial(const GgufMetadata& metadata, GgufVocabulary* vocabulary) {
-  CALDERA_RETURN_IF_ERROR(Take<std::int64_t>(metadata, "bos_token_id", &vocabulary->bos_id));
-  CALDERA_RETURN_IF_ERROR(Take<std::int64_t>(metadata, "eos_token_id", &vocabulary->eos_id));
   CALDERA_RETURN_IF_ERROR(
-      Take<std::int64_t>(metadata, "unknown_token_id", &vocabulary->unknown_id));
-  CALDERA_RETURN_IF_ERROR(Take<bool>(metadata, "add_bos_token", &vocabulary->add_bos));
-  return Take<bool>(metadata, "add_space_prefix", &vocabulary->add_space_prefix);
+      Take<std::int64_t>(metadata, vocabulary->name, "bos_token_id", &vocabulary->bos_id));
+  CALDERA_RETURN_IF_ERROR(
+      Take<std::int64_t>(metadata, vocabulary->name, "eos_token_id", &vocabulary->eos_id));
+  CALDERA_RETURN_IF_ERROR(
+      Take<std::int64_t>(metadata, vocabulary->name, "unknown_token_id", &vocabulary->unknown_id));
+  CALDERA_RETURN_IF_ERROR(
+      Take<bool>(metadata, vocabulary->name, "add_bos_token", &vocabulary->add_bos));
+  return Take<bool>(metadata, vocabulary->name, "add_space_prefix", &vocabulary->add_space_prefix);
 }
 
 // llama.cpp's defaults for SentencePiece files that do not name them.
@@ -212,10 +233,11 @@ absl::StatusOr<GgufVocabulary> GgufVocabularyOf(const GgufMetadata& metadata,
   vocabulary.pre = pre.value_or("");
   CALDERA_ASSIGN_OR_RETURN(const auto chat, metadata.Find<std::string>("tokenizer.chat_template"));
   vocabulary.chat_template = chat.value_or("");
-  CALDERA_RETURN_IF_ERROR(TakeArray<std::string>(metadata, "tokens", &vocabulary.tokens));
-  CALDERA_RETURN_IF_ERROR(TakeArray<std::int64_t>(metadata, "token_type", &vocabulary.token_types));
-  CALDERA_RETURN_IF_ERROR(TakeArray<double>(metadata, "scores", &vocabulary.scores));
-  CALDERA_RETURN_IF_ERROR(TakeArray<std::string>(metadata, "merges", &vocabulary.merges));
+  CALDERA_RETURN_IF_ERROR(TakeArray<std::string>(metadata, name, "tokens", &vocabulary.tokens));
+  CALDERA_RETURN_IF_ERROR(
+      TakeArray<std::int64_t>(metadata, name, "token_type", &vocabulary.token_types));
+  CALDERA_RETURN_IF_ERROR(TakeArray<double>(metadata, name, "scores", &vocabulary.scores));
+  CALDERA_RETURN_IF_ERROR(TakeArray<std::string>(metadata, name, "merges", &vocabulary.merges));
   CALDERA_RETURN_IF_ERROR(TakeSpecial(metadata, &vocabulary));
   FillScoredDefaults(&vocabulary);
   return vocabulary;

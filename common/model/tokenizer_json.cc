@@ -6,6 +6,7 @@
 
 #include "common/base/status.h"
 #include "common/model/bpe_tokenizer.h"
+#include "common/model/json_text.h"
 #include "common/model/tokenizer_text.h"
 
 namespace caldera::model {
@@ -13,8 +14,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Larger than any vocabulary; keeps a corrupt id from taking gigabytes for the decoding table.
+// Larger than any vocabulary.
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+// Ids below the largest that no token has: keeps a corrupt one from taking memory for a decoding
+// table.
+constexpr std::size_t kMostHoles = std::size_t{1} << 16;
 
 absl::StatusOr<std::int32_t> CheckedId(const Json& value, const std::string& where) {
   if (value.is_number_integer()) {
@@ -178,13 +182,19 @@ std::string DecodeSpelling(const std::string& spelling, SymbolKind symbols,
   return ReplaceAll(spelling, decoder.space_mark, " ");
 }
 
-std::vector<std::string> DecodingTable(const RankedBpeDefinition& definition,
-                                       const std::vector<AddedEntry>& added,
-                                       const ParsedDecoder& decoder) {
+absl::StatusOr<std::vector<std::string>> DecodingTable(const RankedBpeDefinition& definition,
+                                                       const std::vector<AddedEntry>& added,
+                                                       const ParsedDecoder& decoder) {
   std::int32_t largest = -1;
   for (const auto& [spelling, id] : definition.vocabulary) largest = std::max(largest, id);
   for (const AddedEntry& entry : added) largest = std::max(largest, entry.token.id);
-  std::vector<std::string> table(static_cast<std::size_t>(largest + 1));
+  const auto size = static_cast<std::size_t>(largest + 1);
+  if (size > definition.vocabulary.size() + added.size() + kMostHoles) {
+    return base::InvalidArgument("{}: the largest token id is {}, of {} tokens and {} added ones",
+                                 definition.name, largest, definition.vocabulary.size(),
+                                 added.size());
+  }
+  std::vector<std::string> table(size);
   const auto at = [&table](std::int32_t id) -> std::string& {
     return table[static_cast<std::size_t>(id)];
   };
@@ -209,9 +219,7 @@ absl::StatusOr<std::vector<AddedToken>> PlainAdded(
     if (entry.is_special) continue;
     tokens.push_back(entry.token);
     if (!entry.token.after_normalizers) continue;
-    for (const auto& step : normalizers) {
-      CALDERA_RETURN_IF_ERROR(step->Apply(&tokens.back().content));
-    }
+    CALDERA_RETURN_IF_ERROR(Normalize(normalizers, &tokens.back().content));
   }
   return tokens;
 }
@@ -253,10 +261,9 @@ absl::StatusOr<SpecialTokens> FindSpecial(const TokenizerSettings& settings,
 }
 
 absl::StatusOr<Json> ParseRoot(const std::string& text, const std::string& name) {
+  CALDERA_RETURN_IF_ERROR(base::WithContext(CheckJsonText(text), name));
   Json root = Json::parse(text, nullptr, false);
-  if (root.is_discarded() || !root.is_object()) {
-    return base::InvalidArgument("{}: not a JSON object (cut off?)", name);
-  }
+  if (!root.is_object()) return base::InvalidArgument("{}: not a JSON object", name);
   return root;
 }
 
@@ -291,7 +298,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> ParseTokenizerJson(const std::string&
   CALDERA_ASSIGN_OR_RETURN(parts.encoder, MakeRankedBpe(definition));
   AddWordCut(definition, &parts);
   CALDERA_ASSIGN_OR_RETURN(parts.added_tokens, PlainAdded(added, parts.normalizers));
-  parts.decoded = DecodingTable(definition, added, decoder);
+  CALDERA_ASSIGN_OR_RETURN(parts.decoded, DecodingTable(definition, added, decoder));
   parts.decode_strips_space = decoder.strips_space;
   CALDERA_ASSIGN_OR_RETURN(SpecialTokens special,
                            FindSpecial(settings, definition, added, template_bos));

@@ -208,6 +208,13 @@ absl::Status AddMetaspaceDecoder(const Node& node, ParsedDecoder* decoder) {
   return absl::OkStatus();
 }
 
+// A member of an object; null when there is none, or no object.
+const Json& Member(const Json& value, const std::string& key) {
+  static const Json null;
+  const auto found = value.find(key);
+  return found == value.end() ? null : *found;
+}
+
 // The id of the special token that the template's "single" begins with.
 absl::StatusOr<std::optional<std::int32_t>> TemplateBos(const Node& node) {
   const std::optional<std::int32_t> none;
@@ -218,12 +225,11 @@ absl::StatusOr<std::optional<std::int32_t>> TemplateBos(const Node& node) {
   const Node token{first["SpecialToken"], node.where + ".single"};
   if (!token.value.is_object()) return base::InvalidArgument("{}: no object", token.where);
   CALDERA_ASSIGN_OR_RETURN(const std::string text, StringField(token, "id"));
-  const Json::json_pointer path =
-      Json::json_pointer() / "special_tokens" / text / "ids" / std::size_t{0};
-  if (!node.value.contains(path) || !node.value[path].is_number_integer()) {
+  const Json& ids = Member(Member(Member(node.value, "special_tokens"), text), "ids");
+  if (!ids.is_array() || ids.empty() || !ids.front().is_number_integer()) {
     return base::InvalidArgument("{}: special token '{}' has no id", node.where, text);
   }
-  const auto id = node.value[path].get<std::int64_t>();
+  const auto id = ids.front().get<std::int64_t>();
   if (id < 0 || id > INT32_MAX) return base::InvalidArgument("{}: id {}", node.where, id);
   return std::optional<std::int32_t>(static_cast<std::int32_t>(id));
 }

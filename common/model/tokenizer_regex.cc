@@ -114,6 +114,9 @@ absl::Status TokenizerRegex::FindAll(std::string_view text, TextRange within,
     }
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data.get());
     const TextRange match{bounds[0], bounds[1]};
+    if (match.begin < start || match.end < match.begin) {  // \K within an assertion
+      return base::InvalidArgument("{}: its regular expression matches backwards", where_);
+    }
     if (match.size() > 0 || match.end != last_end) {
       matches->push_back({within.begin + match.begin, within.begin + match.end});
       last_end = match.end;

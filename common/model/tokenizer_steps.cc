@@ -29,6 +29,7 @@ class ReplaceNormalizer final : public Normalizer {
   absl::Status Apply(std::string* text) const override {
     std::vector<TextRange> matches;
     CALDERA_RETURN_IF_ERROR(pattern_->FindAll(*text, {0, text->size()}, &matches));
+    CALDERA_RETURN_IF_ERROR(CheckGrowth(text->size(), matches.size() * content_.size()));
     std::string result;
     std::size_t position = 0;
     for (const TextRange& match : matches) {
@@ -265,6 +266,23 @@ class WordCut final : public PreTokenizer {
 
 }  // namespace
 
+absl::Status CheckGrowth(std::size_t before, std::size_t after) {
+  constexpr std::size_t kTimes = 16;
+  constexpr std::size_t kMore = 1024;
+  if (after <= kTimes * before + kMore) return absl::OkStatus();
+  return base::ResourceExhausted("the tokenizer's steps make {} bytes of a text of {}", after,
+                                 before);
+}
+
+absl::Status Normalize(const std::vector<std::unique_ptr<Normalizer>>& steps, std::string* text) {
+  const std::size_t before = text->size();
+  for (const std::unique_ptr<Normalizer>& step : steps) {
+    CALDERA_RETURN_IF_ERROR(step->Apply(text));
+    CALDERA_RETURN_IF_ERROR(CheckGrowth(before, text->size()));
+  }
+  return absl::OkStatus();
+}
+
 std::unique_ptr<Normalizer> MakePrependNormalizer(std::string prefix) {
   return std::make_unique<PrependNormalizer>(std::move(prefix));
 }
@@ -289,7 +307,10 @@ std::unique_ptr<PreTokenizer> MakePrefixSpace() { return std::make_unique<Prefix
 
 absl::StatusOr<std::unique_ptr<PreTokenizer>> MakeMetaspace(const MetaspaceOptions& options,
                                                             const std::string& where) {
-  if (options.mark.empty()) return base::InvalidArgument("{}: empty Metaspace replacement", where);
+  if (options.mark.empty() || CharacterAt(options.mark, 0).length != options.mark.size()) {
+    return base::InvalidArgument("{}: the Metaspace replacement is \"{}\", expected one character",
+                                 where, options.mark);
+  }
   CALDERA_ASSIGN_OR_RETURN(auto mark, TokenizerRegex::CompileLiteral(options.mark, where));
   std::unique_ptr<PreTokenizer> metaspace = std::make_unique<Metaspace>(
       options, MakeSplit(std::move(mark), SplitBehavior::kMergedWithNext, SplitOn::kMatches));

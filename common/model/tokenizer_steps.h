@@ -20,9 +20,16 @@ class Normalizer {
   virtual absl::Status Apply(std::string* text) const = 0;
 };
 
+// RESOURCE_EXHAUSTED when steps have made a text more than sixteen times as long (and 1 KiB): a few
+// replacements of a hostile file could fill any memory.
+absl::Status CheckGrowth(std::size_t before, std::size_t after);
+
+// All steps in order. Errors: theirs, and CheckGrowth of the text as given.
+absl::Status Normalize(const std::vector<std::unique_ptr<Normalizer>>& steps, std::string* text);
+
 // `prefix` before every text that is not empty.
 std::unique_ptr<Normalizer> MakePrependNormalizer(std::string prefix);
-// Every match becomes `content`.
+// Every match becomes `content`. Its Apply has the error of CheckGrowth.
 std::unique_ptr<Normalizer> MakeReplaceNormalizer(std::shared_ptr<const TokenizerRegex> pattern,
                                                   std::string content);
 // White space off one end or both.
@@ -55,8 +62,9 @@ std::unique_ptr<PreTokenizer> MakeSplit(std::shared_ptr<const TokenizerRegex> pa
 // A space before every piece that does not begin with one (ByteLevel's add_prefix_space).
 std::unique_ptr<PreTokenizer> MakePrefixSpace();
 
-// Spaces become `mark`, and `mark` is put before every piece, before the first of the input, or
-// never (where it is not there already); then pieces are cut before every mark, or not.
+// Spaces become `mark`, one character, and `mark` is put before every piece, before the first of
+// the input, or never (where it is not there already); then pieces are cut before every mark, or
+// not.
 struct MetaspaceOptions {
   enum class Prepend { kAlways, kFirst, kNever };
   std::string mark;

@@ -9,6 +9,7 @@
 
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/model/json_text.h"
 #include "common/store/keys.h"
 #include "common/store/manifest_fields.h"
 
@@ -175,24 +176,10 @@ absl::Status CheckManifest(const Manifest& manifest) {
   return CheckDigest(manifest.calibration.sha256, "calibration.sha256");
 }
 
-// Parsed JSON; DATA_LOSS when it is none or repeats a key (the parser would keep the last
-// silently).
 absl::StatusOr<Json> ParseJson(const std::string& text) {
-  std::vector<std::set<std::string>> keys_of_open_objects;
-  std::string repeated;
-  const auto notice = [&](int, Json::parse_event_t event, const Json& value) {
-    if (event == Json::parse_event_t::object_start) keys_of_open_objects.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys_of_open_objects.pop_back();
-    if (event == Json::parse_event_t::key &&
-        !keys_of_open_objects.back().insert(value.get<std::string>()).second) {
-      repeated = value.get<std::string>();
-    }
-    return true;
-  };
-  Json json = Json::parse(text, notice, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return base::DataLoss("the document: not JSON, or cut short");
-  if (!repeated.empty()) return base::DataLoss("{}: given twice", repeated);
-  return json;
+  const absl::Status sound = model::CheckJsonText(text);
+  if (!sound.ok()) return base::DataLoss("the document: {}", base::MessageOf(sound));
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 absl::Status CheckFormat(const Json& json) {

@@ -13,11 +13,13 @@ endif()
 
 add_library(caldera_options INTERFACE)
 target_include_directories(caldera_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
-target_compile_options(caldera_options INTERFACE -fpch-preprocess)
+target_compile_options(caldera_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess>)
 
-# Warnings are errors for our own sources; generated code gets caldera_options only.
+# Warnings are errors for our own sources; generated code gets caldera_options only. GCC's: clang, which builds the
+# fuzzers, means other things by the same names.
 add_library(caldera_warnings INTERFACE)
-target_compile_options(caldera_warnings INTERFACE -Wall -Wextra -Wshadow -Wconversion -Werror)
+target_compile_options(caldera_warnings INTERFACE
+                       $<$<CXX_COMPILER_ID:GNU>:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wshadow$<SEMICOLON>-Wconversion$<SEMICOLON>-Werror>)
 
 if(CALDERA_SANITIZE)
   add_compile_options(-fsanitize=${CALDERA_SANITIZE} -fno-omit-frame-pointer -O1)

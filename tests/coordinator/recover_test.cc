@@ -96,6 +96,29 @@ TEST(Recover, ABrokenReceiptIsNamedAndOtherJobsAreRecovered) {
   EXPECT_THAT(recovery.jobs[2].text, HasSubstr("receipts/c/job.json"));
 }
 
+TEST(Recover, AReceiptThatAsksForTooMuchIsNamed) {
+  Cluster cluster;
+  WorkIntoALayer(cluster);
+  const std::string job = Must(cluster.store().ReadKey("receipts/a/job.json"));
+  const auto changed = [&](const std::string& id, const std::string& from, const std::string& to) {
+    std::string text = job;
+    text.replace(text.find(from), from.size(), to);
+    text.replace(text.find("compressionJobs/a"), 17, "compressionJobs/" + id);
+    Must(cluster.store().WriteKey("receipts/" + id + "/job.json", text));
+  };
+  changed("b", "\"layers\":2", "\"layers\":2147483647");
+  changed("c", "\"ranges\":2", "\"ranges\":2147483647");
+  changed("d", "\"layers\":2", "\"layers\":2");
+  Must(cluster.store().WriteKey("receipts/d/2-mlp.up_proj.json",
+                                R"({"layer": 2, "matrix": {"projection": "mlp.up_proj"}})"));
+  const Recovery recovery = cluster.Recover();
+  ASSERT_EQ(recovery.jobs.size(), 4U);
+  EXPECT_TRUE(recovery.jobs[0].recovered);
+  EXPECT_THAT(recovery.jobs[1].text, HasSubstr("receipts/b/job.json: a model of 2147483647"));
+  EXPECT_THAT(recovery.jobs[2].text, HasSubstr("calibration.ranges"));
+  EXPECT_THAT(recovery.jobs[3].text, HasSubstr("receipts/d/2-mlp.up_proj.json: layer 2 of 2"));
+}
+
 TEST(Recover, ADatabaseWithJobsIsNotTouched) {
   Cluster cluster;
   cluster.Create("a");

@@ -188,6 +188,14 @@ TEST(CompressedMatrixIo, RejectsAnotherVersionCodebookOrAxis) {
   }
 }
 
+TEST(CompressedMatrixIo, RejectsNumbersOfColumnsWhoseSumOverflows) {
+  std::string header = MatrixHeaderToJson(Matrix(8, 8, 1, 2).header);
+  header.replace(header.find(R"("rows",)"), 7, R"("columns",)");
+  header.insert(1, R"("q_columns_3":4611686018427387904,"q_columns_4":4611686018427387904,)");
+  EXPECT_THAT(base::MessageOf(ParseMatrixHeader(header, "m").status()),
+              HasSubstr("q_columns_3 4611686018427387904"));
+}
+
 TEST(CompressedMatrixIo, RejectsEveryPrefixAndChangedByteOfAHeaderThatIsNotOne) {
   const CompressedMatrixHeader header = Matrix(8, 8, 1, 2).header;
   const std::string good = MatrixHeaderToJson(header);

@@ -137,6 +137,30 @@ TEST(GgufModel, RopeFactorsOfTheLlama3FormBecomeScaling) {
   EXPECT_FALSE(with_factors({1.0F, std::nanf("")}).ok());
 }
 
+TEST(GgufModel, RopeIsCheckedAsThatOfAConfigJson) {
+  EXPECT_THAT(ErrorOf(SmallGguf().F32("llama.rope.freq_base", HUGE_VALF)),
+              HasSubstr("rope_theta is inf"));
+  EXPECT_THAT(ErrorOf(SmallGguf()
+                          .Text("llama.rope.scaling.type", "linear")
+                          .F32("llama.rope.scaling.factor", std::nanf(""))),
+              HasSubstr("rope scaling factor"));
+  EXPECT_THAT(ErrorOf(SmallGguf().Floats("rope_freqs.weight", {2}, {0.0F, 0.0F})),
+              HasSubstr("llama3"));
+}
+
+TEST(GgufModel, AQwen2HasBiases) {
+  GgufBytes gguf;
+  gguf.Text("general.architecture", "qwen2");
+  gguf.U32("qwen2.embedding_length", 16).U32("qwen2.feed_forward_length", 24);
+  gguf.U32("qwen2.block_count", 2).U32("qwen2.context_length", 64);
+  gguf.U32("qwen2.attention.head_count", 4);
+  gguf.F32("qwen2.attention.layer_norm_rms_epsilon", 1e-5F);
+  gguf.Floats("token_embd.weight", {10, 16}, Ramp(160, 0));
+  EXPECT_THAT(ErrorOf(gguf), HasSubstr("combination of biases"));
+  gguf.Floats("blk.0.attn_q.bias", {16}, Ramp(16, 0));
+  EXPECT_TRUE(OpenBytes(gguf).ok());
+}
+
 TEST(GgufModel, FlippedBitsOfTheHeaderAreRejectedOrReadWithoutHarm) {
   GgufBytes gguf = SmallGguf();
   const testing::Bytes file = gguf.Finish();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "common/base/status.h"
 #include "tests/common/model/test_files.h"
 
@@ -113,6 +115,27 @@ TEST(ModelConfig, SizesAreBoundedAndConsistent) {
   config = SmallConfig();
   config.vocab_size = 0;
   EXPECT_FALSE(ValidateModelConfig(config, "x").ok());
+}
+
+TEST(ModelConfig, RopeScalingIsFiniteAndOfOneKind) {
+  ModelConfig config = SmallConfig();
+  config.rope_theta = HUGE_VAL;
+  EXPECT_THAT(base::MessageOf(ValidateModelConfig(config, "x")), HasSubstr("rope_theta"));
+  config = SmallConfig();
+  config.rope_linear_factor = HUGE_VAL;
+  EXPECT_THAT(base::MessageOf(ValidateModelConfig(config, "x")),
+              HasSubstr("scaling factor is inf"));
+  config.rope_linear_factor = 0.5;
+  EXPECT_FALSE(ValidateModelConfig(config, "x").ok());
+  config.rope_linear_factor = 2;
+  EXPECT_TRUE(ValidateModelConfig(config, "x").ok());
+  config.rope_llama3 = Llama3RopeScaling{};
+  EXPECT_THAT(base::MessageOf(ValidateModelConfig(config, "x")),
+              HasSubstr("both linear and llama3"));
+  config.rope_linear_factor.reset();
+  EXPECT_TRUE(ValidateModelConfig(config, "x").ok());
+  config.rope_llama3->original_max_position_embeddings = 0;
+  EXPECT_THAT(base::MessageOf(ValidateModelConfig(config, "x")), HasSubstr("llama3"));
 }
 
 TEST(ModelConfig, JsonReadsBackToTheSameValue) {

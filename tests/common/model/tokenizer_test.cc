@@ -99,6 +99,69 @@ TEST(TokenizerJson, NamesBadVocabularyEntries) {
   EXPECT_NE(base::MessageOf(merge.status()).find("merge 0"), std::string::npos);
 }
 
+TEST(TokenizerJson, RejectsDeepNestingAndRepeatedKeys) {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  const auto nested = Parse(With("\"normalizer\": null", "\"normalizer\": " + deep));
+  EXPECT_EQ(base::MessageOf(nested.status()), "t.json: nested too deeply");
+  const auto repeated = Parse(With("\"ab\": 3", "\"ab\": 3, \"ab\": 5"));
+  EXPECT_EQ(base::MessageOf(repeated.status()), "t.json: key \"ab\" occurs twice");
+}
+
+TEST(TokenizerJson, RejectsATemplateWhoseTokenHasNoId) {
+  const std::string tokens = R"({"<s>": {"id": "<s>", "ids": [5], "tokens": ["<s>"]}})";
+  for (const char* other : {"[]", "[5]", "{\"<s>\": [5]}", "{\"<s>\": {\"ids\": []}}", "null"}) {
+    const auto tokenizer = Parse(With(tokens, other));
+    EXPECT_EQ(tokenizer.status().code(), absl::StatusCode::kInvalidArgument) << other;
+  }
+}
+
+TEST(TokenizerJson, RejectsAnIdFarBeyondTheNumberOfTokens) {
+  EXPECT_TRUE(Parse(With("\"ab\": 3", "\"ab\": 3000")).ok());
+  const auto far = Parse(With("\"ab\": 3", "\"ab\": 16000000"));
+  EXPECT_EQ(base::MessageOf(far.status()),
+            "t.json: the largest token id is 16000000, of 5 tokens and 3 added ones");
+}
+
+// A Sequence of `count` steps that write every letter a twice.
+std::string Doublings(int count) {
+  const std::string step = R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"})";
+  std::string steps = step;
+  for (int i = 1; i < count; ++i) steps += ", " + step;
+  return R"("normalizer": {"type": "Sequence", "normalizers": [)" + steps + "]}";
+}
+
+TEST(TokenizerJson, StopsBeforeItsStepsFillTheMemory) {
+  const auto few = Parse(With("\"normalizer\": null", Doublings(3)));
+  ASSERT_TRUE(few.ok()) << few.status();
+  EXPECT_EQ((*few)->Encode("aa")->size(), 16U);
+  const auto many = Parse(With("\"normalizer\": null", Doublings(60)));
+  ASSERT_TRUE(many.ok()) << many.status();
+  EXPECT_EQ((*many)->Encode("aa").status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(TokenizerJson, AMetaspaceMarkIsOneCharacter) {
+  const auto with_mark = [](const std::string& mark) {
+    return Parse(With(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})",
+                      R"({"type": "Metaspace", "replacement": ")" + mark + "\"}"));
+  };
+  EXPECT_TRUE(with_mark("\xE2\x96\x81").ok());
+  EXPECT_FALSE(with_mark("").ok());
+  EXPECT_NE(base::MessageOf(with_mark("__").status()).find("\"__\", expected one character"),
+            std::string::npos);
+}
+
+TEST(TokenizerJson, AnExpressionThatMatchesBackwardsIsAnError) {
+  // The assertion moves the start of its match behind the end.
+  const std::string split =
+      R"j({"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated",
+           "pattern": {"Regex": "(?(DEFINE)(?<k>ab\\K))(?=(?&k))"}}, {"type": "ByteLevel"}]})j";
+  const auto tokenizer =
+      Parse(With(R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true})", split));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const auto ids = (*tokenizer)->Encode("ab");
+  EXPECT_NE(base::MessageOf(ids.status()).find("matches backwards"), std::string::npos);
+}
+
 TEST(LoadTokenizer, NamesTheSetThatHasNone) {
   const MemoryFileSet files("/models/empty");
   const auto tokenizer = LoadTokenizer(files);
@@ -190,6 +253,19 @@ TEST(GgufTokenizer, NamesAnUnknownPreTokenizerAndModel) {
             std::string::npos);
   vocabulary.model = "bert";
   EXPECT_EQ(TokenizerJson(vocabulary).status().code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST(GgufTokenizer, NumbersBeyond32BitsAreNotCutToSize) {
+  const std::int64_t one_and_more = (std::int64_t{1} << 32) + 1;
+  const std::map<std::string, GgufValue> model = {{"tokenizer.ggml.model", std::string("gpt2")}};
+  for (const auto& [key, value] :
+       {std::pair<std::string, GgufValue>("tokenizer.ggml.bos_token_id", one_and_more),
+        {"tokenizer.ggml.token_type", std::vector<std::int64_t>{1, one_and_more}}}) {
+    std::map<std::string, GgufValue> values = model;
+    values[key] = value;
+    EXPECT_EQ(base::MessageOf(GgufVocabularyOf(GgufMetadata("f", values), "f").status()),
+              "f: " + key + ": 4294967297 is out of range");
+  }
 }
 
 TEST(GgufTokenizer, RejectsListsThatDisagree) {

@@ -144,7 +144,7 @@ TEST(Manifest, RefusesARepeatedKey) {
   std::string json = ManifestToJson(SampleManifest()).value();
   json.insert(1, "\"tool_version\": \"9\",");
   EXPECT_THAT(base::MessageOf(ParseManifest(json, "m").status()),
-              HasSubstr("tool_version: given twice"));
+              HasSubstr("key \"tool_version\" occurs twice"));
 }
 
 TEST(Manifest, WritesNothingThatItWouldNotRead) {

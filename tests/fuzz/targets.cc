@@ -1,0 +1,23 @@
+#include "tests/fuzz/targets.h"
+
+namespace caldera::fuzz {
+
+std::vector<Target> AllTargets() {
+  return {CalibrationTextTarget(),
+          CompressedMatrixTarget(),
+          CsvTarget(),
+          EmbeddingTableTarget(),
+          GgufTarget(),
+          GgufModelTarget(),
+          HessianTarget(),
+          JobSpecTarget(),
+          ManifestTarget(),
+          ModelConfigTarget(),
+          ModelIndexTarget(),
+          NpyTarget(),
+          ReceiptsTarget(),
+          SafetensorsTarget(),
+          TokenizerJsonTarget()};
+}
+
+}  // namespace caldera::fuzz
