@@ -1,5 +1,4 @@
-// Where objects, receipts and published checkpoints lie: the contract of file://, memory and
-// (later) s3://.
+// Where objects, receipts and published checkpoints lie: the contract of file://, s3:// and memory.
 //
 // An object is immutable and named by its content: `objects/sha256/ab/<64 hex>`. It appears whole
 // or not at all: bytes are staged, hashed while written, synced, then renamed. A published file is
@@ -20,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace caldera::store {
 
@@ -46,7 +46,7 @@ class CheckpointStore {
  public:
   virtual ~CheckpointStore() = default;
 
-  // "file:///dir" or "memory://name".
+  // "file:///dir", "s3://bucket/prefix" or "memory://name".
   virtual const std::string& uri() const = 0;
 
   // Starts an object. `label` (a valid key part) names the attempt: staging of dead attempts is
@@ -70,8 +70,9 @@ class CheckpointStore {
   virtual absl::StatusOr<std::vector<std::string>> ListKeys(const std::string& prefix) const = 0;
 
   // Gives an object the name `file` (a key part) in the published directory `output_uri`, creating
-  // the directory; hard link where possible, else copy then rename. Replaces nothing:
-  // ALREADY_EXISTS when the name is taken by other bytes, OK when by the same.
+  // the directory; hard link or server-side copy where possible, else copy then rename. Replaces
+  // nothing: ALREADY_EXISTS when the name is taken by other bytes, OK when by the same. A file or
+  // S3 store publishes to file:// and to s3:// outputs.
   virtual absl::Status Publish(const std::string& sha256, const std::string& output_uri,
                                const std::string& file) = 0;
   // Writes a small file into a published directory by rename, synced (manifest.json comes last so).
@@ -82,9 +83,17 @@ class CheckpointStore {
   virtual absl::StatusOr<std::uint64_t> FreeBytes() const = 0;
 };
 
-// Opens the store of a URI ("file:///dir", creating the directory; "/dir" means file).
-// INVALID_ARGUMENT for an unknown scheme.
-absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenStore(const std::string& uri);
+struct StoreOptions {
+  // For how long a request to a store that is away is repeated before it fails with UNAVAILABLE
+  // (s3:// only: a file system is not asked again).
+  absl::Duration patience = absl::Seconds(60);
+};
+
+// Opens the store of a URI ("file:///dir", creating the directory; "/dir" means file;
+// "s3://bucket/prefix" with the keys of the environment, s3_settings.h). INVALID_ARGUMENT for an
+// unknown scheme.
+absl::StatusOr<std::unique_ptr<CheckpointStore>> OpenStore(const std::string& uri,
+                                                           const StoreOptions& options = {});
 
 }  // namespace caldera::store
 

@@ -7,18 +7,15 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <vector>
+#include <functional>
 
 #include "common/base/file.h"
-#include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/store/safe_path.h"
 
 namespace caldera::store {
 namespace {
-
-constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 
 // Where the file goes: an open directory, the name in it, and both as text for messages.
 struct Target {
@@ -28,39 +25,25 @@ struct Target {
 };
 
 // OK when the name is taken by the same bytes.
-absl::Status AcceptSameBytes(const ObjectFile& object, const Target& target) {
+absl::Status AcceptSameBytes(const std::string& sha256, const Target& target) {
   auto existing = OpenFileIn(target.directory, target.file, target.path);
   if (existing.ok()) {
     CALDERA_ASSIGN_OR_RETURN(const std::string digest, DigestOfFd(existing->get(), target.path));
-    if (digest == object.sha256) return absl::OkStatus();
+    if (digest == sha256) return absl::OkStatus();
   }
   return base::AlreadyExists("{}: exists with other content", target.path);
 }
 
-absl::Status CopyBytes(const ObjectFile& object, int out, const std::string& path) {
-  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd in,
-                           OpenFileIn(object.directory, object.sha256, "object " + object.sha256));
-  base::Sha256 digest;
-  std::vector<std::byte> buffer(kBufferBytes);
-  while (true) {
-    const ssize_t count = read(in.get(), buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return base::ErrnoToStatus(errno, "object " + object.sha256);
-    if (count == 0) break;
-    const auto bytes = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(count));
-    digest.Update(bytes);
-    CALDERA_RETURN_IF_ERROR(base::WriteAll(out, bytes, path));
-  }
-  if (digest.HexDigest() != object.sha256) {
-    return base::DataLoss("object {}: stored bytes do not match the digest", object.sha256);
-  }
+absl::Status CopyBytes(const ObjectBytes& object, int out, const std::string& path) {
+  CALDERA_RETURN_IF_ERROR(ReadWhole(
+      object, [&](std::span<const std::byte> bytes) { return base::WriteAll(out, bytes, path); }));
   if (fchmod(out, 0444) != 0) return base::ErrnoToStatus(errno, path);
   return SyncFd(out, path);
 }
 
 // Renames without replacing. File systems without RENAME_NOREPLACE (old NFS) get a check first: two
 // publishers of one name then race, but both carry the bytes of the same job.
-absl::Status RenameNew(const std::string& staged, const Target& target, const ObjectFile& object) {
+absl::Status RenameNew(const std::string& staged, const Target& target, const std::string& sha256) {
   const int directory = target.directory;
   const char* name = target.file.c_str();
   if (renameat2(directory, staged.c_str(), directory, name, RENAME_NOREPLACE) == 0) {
@@ -75,13 +58,13 @@ absl::Status RenameNew(const std::string& staged, const Target& target, const Ob
   }
   const int rename_error = errno;
   unlinkat(directory, staged.c_str(), 0);
-  if (rename_error == EEXIST) return AcceptSameBytes(object, target);
+  if (rename_error == EEXIST) return AcceptSameBytes(sha256, target);
   return base::ErrnoToStatus(rename_error, target.path);
 }
 
-absl::Status CopyObject(const ObjectFile& object, const Target& target) {
+absl::Status CopyToTarget(const ObjectBytes& object, const Target& target) {
   if (faccessat(target.directory, target.file.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-    return AcceptSameBytes(object, target);
+    return AcceptSameBytes(object.info.sha256, target);
   }
   const std::string staged = target.file + ".new-" + base::NewUuid();
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd out,
@@ -91,7 +74,18 @@ absl::Status CopyObject(const ObjectFile& object, const Target& target) {
     unlinkat(target.directory, staged.c_str(), 0);
     return copied;
   }
-  return RenameNew(staged, target, object);
+  return RenameNew(staged, target, object.info.sha256);
+}
+
+absl::Status CopyFile(const ObjectFile& object, const Target& target) {
+  const std::string name = "object " + object.sha256;
+  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd in,
+                           OpenFileIn(object.directory, object.sha256, name));
+  CALDERA_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOfFd(in.get(), name));
+  const auto read = [&](std::uint64_t offset, std::span<std::byte> out) {
+    return base::ReadAllAt(in.get(), offset, out, name);
+  };
+  return CopyToTarget({{object.sha256, size}, read}, target);
 }
 
 bool MeansCopy(int error_number) {
@@ -104,15 +98,14 @@ absl::Status LinkOrCopy(const ObjectFile& object, const Target& target) {
       0) {
     return absl::OkStatus();
   }
-  if (errno == EEXIST) return AcceptSameBytes(object, target);
-  if (MeansCopy(errno)) return CopyObject(object, target);
+  if (errno == EEXIST) return AcceptSameBytes(object.sha256, target);
+  if (MeansCopy(errno)) return CopyFile(object, target);
   return base::ErrnoToStatus(errno, target.path);
 }
 
-}  // namespace
-
-absl::Status PublishFile(const ObjectFile& object, const std::string& output_directory,
-                         const std::string& file, PublishBy by) {
+// Opens the directory, made where missing, and lets `give` put the file there.
+absl::Status PublishInto(const std::string& output_directory, const std::string& file,
+                         const std::function<absl::Status(const Target&)>& give) {
   const bool created = !base::Exists(output_directory);
   CALDERA_RETURN_IF_ERROR(base::MakeDirectories(output_directory));
   if (created) {
@@ -122,10 +115,23 @@ absl::Status PublishFile(const ObjectFile& object, const std::string& output_dir
   const base::UniqueFd directory(
       open(output_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return base::ErrnoToStatus(errno, output_directory);
-  const Target target{directory.get(), file, output_directory + "/" + file};
-  CALDERA_RETURN_IF_ERROR(by == PublishBy::kCopy ? CopyObject(object, target)
-                                                 : LinkOrCopy(object, target));
+  CALDERA_RETURN_IF_ERROR(give({directory.get(), file, output_directory + "/" + file}));
   return SyncFd(directory.get(), output_directory);
+}
+
+}  // namespace
+
+absl::Status PublishFile(const ObjectFile& object, const std::string& output_directory,
+                         const std::string& file, PublishBy by) {
+  return PublishInto(output_directory, file, [&](const Target& target) {
+    return by == PublishBy::kCopy ? CopyFile(object, target) : LinkOrCopy(object, target);
+  });
+}
+
+absl::Status PublishCopy(const ObjectBytes& object, const std::string& output_directory,
+                         const std::string& file) {
+  return PublishInto(output_directory, file,
+                     [&](const Target& target) { return CopyToTarget(object, target); });
 }
 
 }  // namespace caldera::store

@@ -1,11 +1,11 @@
-// Giving a stored file a name in a published directory: the part of FileStore that leaves the root.
+// Giving an object a name in a published directory of the file system.
 #ifndef CALDERA_COMMON_STORE_FILE_PUBLISH_H_
 #define CALDERA_COMMON_STORE_FILE_PUBLISH_H_
 
 #include <string>
 
 #include "absl/status/status.h"
-#include "common/store/checkpoint_store.h"
+#include "common/store/object_bytes.h"
 
 namespace caldera::store {
 
@@ -22,6 +22,9 @@ enum class PublishBy { kLinkOrCopy, kCopy };
 // the stored bytes are not those of the digest, and nothing is published.
 absl::Status PublishFile(const ObjectFile& object, const std::string& output_directory,
                          const std::string& file, PublishBy by);
+// The same for an object of another kind of store; always a copy.
+absl::Status PublishCopy(const ObjectBytes& object, const std::string& output_directory,
+                         const std::string& file);
 
 }  // namespace caldera::store
 

@@ -14,6 +14,8 @@
 #include "common/base/uuid.h"
 #include "common/store/file_publish.h"
 #include "common/store/keys.h"
+#include "common/store/s3_objects.h"
+#include "common/store/s3_publish.h"
 #include "common/store/safe_path.h"
 
 namespace caldera::store {
@@ -310,6 +312,7 @@ absl::StatusOr<std::vector<std::string>> FileStore::ListKeys(const std::string& 
 absl::Status FileStore::Publish(const std::string& sha256, const std::string& output_uri,
                                 const std::string& file) {
   CALDERA_RETURN_IF_ERROR(ValidateKeyPart(file));
+  if (IsS3Uri(output_uri)) return PublishToBucket(sha256, output_uri, file);
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfFileUri(output_uri));
   CALDERA_RETURN_IF_ERROR(OpenObject(sha256).status());
   const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2)};
@@ -319,9 +322,26 @@ absl::Status FileStore::Publish(const std::string& sha256, const std::string& ou
   return PublishFile({directory.get(), sha256}, output, file, PublishBy::kLinkOrCopy);
 }
 
+absl::Status FileStore::PublishToBucket(const std::string& sha256, const std::string& output_uri,
+                                        const std::string& file) const {
+  CALDERA_ASSIGN_OR_RETURN(const ObjectInfo info, StatObject(sha256));
+  CALDERA_ASSIGN_OR_RETURN(const S3Location output, ParseS3Uri(output_uri));
+  CALDERA_ASSIGN_OR_RETURN(const auto client, MakeS3Client({}));
+  const auto read = [&](std::uint64_t offset, std::span<std::byte> out) {
+    return ReadObject(sha256, offset, out);
+  };
+  return PublishToS3(*client, {info, read}, output.Below(file));
+}
+
 absl::Status FileStore::PublishBytes(const std::string& bytes, const std::string& output_uri,
                                      const std::string& file) {
   CALDERA_RETURN_IF_ERROR(ValidateKeyPart(file));
+  if (IsS3Uri(output_uri)) {
+    CALDERA_ASSIGN_OR_RETURN(const S3Location output, ParseS3Uri(output_uri));
+    CALDERA_ASSIGN_OR_RETURN(const auto client, MakeS3Client({}));
+    return PutObject(*client, output.Below(file), std::as_bytes(std::span(bytes)),
+                     IfPresent::kReplace);
+  }
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfFileUri(output_uri));
   CALDERA_RETURN_IF_ERROR(base::MakeDirectories(output));
   return base::ReplaceFile(output + "/" + file, bytes);

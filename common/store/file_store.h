@@ -53,6 +53,8 @@ class FileStore final : public CheckpointStore {
   FileStore(std::string directory, base::UniqueFd root);
   absl::StatusOr<base::UniqueFd> OpenObject(const std::string& sha256) const;
   absl::Status TryWriteKey(const std::string& key, const std::string& bytes);
+  absl::Status PublishToBucket(const std::string& sha256, const std::string& output_uri,
+                               const std::string& file) const;
 
   const std::string directory_;
   const std::string uri_;

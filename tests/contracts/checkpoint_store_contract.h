@@ -265,8 +265,9 @@ TEST_P(CheckpointStoreContract, ManyThreadsMayWriteTheSameAndOtherObjects) {
   EXPECT_TRUE(store().VerifyObject(base::Sha256Hex("7 9")).ok());
 }
 
-TEST_P(CheckpointStoreContract, KnowsItsFreeSpace) {
+TEST_P(CheckpointStoreContract, KnowsItsFreeSpaceOrSaysThatNobodyDoes) {
   const auto free = store().FreeBytes();
+  if (absl::IsUnimplemented(free.status())) return;
   ASSERT_TRUE(free.ok()) << free.status();
   EXPECT_GT(*free, 0U);
 }

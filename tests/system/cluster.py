@@ -17,20 +17,20 @@ ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "NO_COLOR": "1"}
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]
 
 
-def caldera(*arguments, timeout=PATIENCE):
+def caldera(*arguments, timeout=PATIENCE, environment=ENVIRONMENT):
     """Runs `caldera ARGUMENTS`: the CompletedProcess, with text output."""
     return subprocess.run(
         [BIN / "caldera", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
-        env=ENVIRONMENT,
+        env=environment,
     )
 
 
-def caldera_json(*arguments):
+def caldera_json(*arguments, environment=ENVIRONMENT):
     """What a command that must succeed prints with -o json."""
-    done = caldera(*arguments, "-o", "json")
+    done = caldera(*arguments, "-o", "json", environment=environment)
     assert done.returncode == 0, (arguments, done.stderr)
     return json.loads(done.stdout)
 
@@ -98,12 +98,14 @@ class Cluster:
     """A coordinator with its own state and store in `folder`, and its workers.
 
     Processes have groups of their own, so that a group (mpirun and its ranks) can be ended as one.
+    `store` is a folder or a URI; `environment` is added to that of the tests.
     """
 
-    def __init__(self, folder, coordinator_flags=(), store=None, port=0):
+    def __init__(self, folder, coordinator_flags=(), store=None, port=0, environment=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
-        self.store = pathlib.Path(store or self.folder / "store")
+        self.environment = {**ENVIRONMENT, **(environment or {})}
+        self.store = store or self.folder / "store"
         self.flags = list(coordinator_flags)
         self.port = port
         self.metrics_port = 0
@@ -116,7 +118,7 @@ class Cluster:
         address_file.unlink(missing_ok=True)
         self.metrics_port = free_port()
         command = [BIN / "caldera-coordinator", "--listen", f"127.0.0.1:{self.port}",
-                   "--state-dir", self.folder / "state", "--store", f"file://{self.store}",
+                   "--state-dir", self.folder / "state", "--store", self.store_uri(),
                    "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
                    "--address-file", address_file, "--check-invariants", *self.flags]
         self.coordinator = self._start(command, "coordinator")
@@ -126,6 +128,9 @@ class Cluster:
             return address_file.exists() and address_file.read_text().strip()
 
         self.address = wait_for(address, "the coordinator's address")
+
+    def store_uri(self):
+        return self.store if "://" in str(self.store) else f"file://{self.store}"
 
     def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=()):
         """A plain process, or with ranks > 0 an MPI job."""
@@ -139,7 +144,8 @@ class Cluster:
     def _start(self, command, name):
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                    stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
+                                    stdout=log, stderr=log, env=self.environment,
+                                    start_new_session=True)
 
     def log(self, name):
         """The end of a process's log."""
@@ -150,10 +156,12 @@ class Cluster:
                          for path in sorted(self.folder.glob("*.log")))
 
     def caldera(self, command, *arguments):
-        return caldera(command, *arguments, "--coordinator", self.address)
+        return caldera(command, *arguments, "--coordinator", self.address,
+                       environment=self.environment)
 
     def caldera_json(self, command, *arguments):
-        return caldera_json(command, *arguments, "--coordinator", self.address)
+        return caldera_json(command, *arguments, "--coordinator", self.address,
+                            environment=self.environment)
 
     def submit(self, model, output, *flags):
         """Starts a job; its name."""

@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 import cluster as clusters  # noqa: E402
+import s3_server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,17 @@ def make_model(tmp_path_factory):
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A running S3Server (s3_server.py)."""
+    ports = [clusters.free_port() for _ in range(3)]
+    server = s3_server.S3Server(tmp_path_factory.mktemp("s3") / "server", ports)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@
 
 #include "common/base/file.h"
 #include "common/store/file_store.h"
+#include "common/store/keys.h"
 #include "common/store/memory_store.h"
+#include "tests/common/store/s3_test_bucket.h"
 #include "tests/contracts/checkpoint_store_contract.h"
 
 namespace caldera::store {
@@ -91,6 +93,37 @@ class MemoryHarness final : public StoreHarness {
   MemoryStore store_;
 };
 
+class S3Harness final : public StoreHarness {
+ public:
+  explicit S3Harness(Space space)
+      : bucket_(space == Space::kSmall ? BucketOf::kSmallUser : BucketOf::kAnyone) {
+    S3StoreOptions options;
+    options.page_size = 3;
+    // A part that does not fit, and nobody goes on before it is known.
+    if (space == Space::kSmall) options.parts = {kSmallBytes + 1, 1};
+    store_ = bucket_.OpenStore(options);
+  }
+  CheckpointStore& store() override { return *store_; }
+  std::string output_uri() override { return Output().Uri(); }
+  absl::StatusOr<std::string> ReadPublished(const std::string& file) override {
+    return GetObject(bucket_.client(), Output().Below(file));
+  }
+  void DamageObject(const std::string& sha256) override {
+    const S3Location object = bucket_.root().Below("store/" + ObjectKey(sha256));
+    std::string bytes = GetObject(bucket_.client(), object).value();
+    bytes.front() = '!';
+    ASSERT_TRUE(
+        PutObject(bucket_.client(), object, std::as_bytes(std::span(bytes)), IfPresent::kReplace)
+            .ok());
+  }
+
+ private:
+  S3Location Output() const { return bucket_.root().Below("deep/output"); }
+
+  S3TestBucket bucket_;
+  std::unique_ptr<S3Store> store_;
+};
+
 template <typename Harness>
 std::unique_ptr<StoreHarness> Make(Space space) {
   return std::make_unique<Harness>(space);
@@ -98,6 +131,10 @@ std::unique_ptr<StoreHarness> Make(Space space) {
 
 INSTANTIATE_TEST_SUITE_P(File, CheckpointStoreContract, testing::Values(Make<FileHarness>));
 INSTANTIATE_TEST_SUITE_P(Memory, CheckpointStoreContract, testing::Values(Make<MemoryHarness>));
+INSTANTIATE_TEST_SUITE_P(S3, CheckpointStoreContract,
+                         testing::ValuesIn(HasTestBucket()
+                                               ? std::vector<HarnessFactory>{Make<S3Harness>}
+                                               : std::vector<HarnessFactory>{}));
 
 TEST(OpenStore, ChoosesByScheme) {
   const auto directory = base::TempDirectory::Create().value();
@@ -108,8 +145,8 @@ TEST(OpenStore, ChoosesByScheme) {
 }
 
 TEST(OpenStore, RefusesWhatItDoesNotKnow) {
-  for (const std::string uri :
-       {"", "relative/path", "gopher://x", "file://host/x", "file:///a/../b", "s4://bucket"}) {
+  for (const std::string uri : {"", "relative/path", "gopher://x", "file://host/x",
+                                "file:///a/../b", "s4://bucket", "https://host/x"}) {
     const auto store = OpenStore(uri);
     EXPECT_TRUE(absl::IsInvalidArgument(store.status())) << uri << ": " << store.status();
   }
