@@ -8,13 +8,12 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/coordinator_process.h"
 #include "bench/follower.h"
 #include "bench/simulated_worker.h"
-#include "client/child_process.h"
 #include "common/base/file.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status_conversion.h"
@@ -74,21 +73,6 @@ void WriteModel(const std::string& directory, int layers) {
   Must(base::WriteFile(directory + "/text.txt", std::string(2000, 'a')));
 }
 
-client::ChildProcess StartCoordinator(const Flags& flags, const std::string& store,
-                                      std::string* address) {
-  const std::string file = flags.directory + "/address";
-  client::ChildProcess::Options options;
-  options.command = {Must(client::SiblingProgram("caldera-coordinator")),
-                     "--listen", "127.0.0.1:0", "--state-dir", flags.directory + "/state",
-                     "--store", store, "--address-file", file};
-  options.log_file = flags.directory + "/coordinator.log";
-  client::ChildProcess process = Must(client::ChildProcess::Start(options));
-  for (int i = 0; i < 300 && !base::Exists(file); ++i) absl::SleepFor(absl::Milliseconds(100));
-  *address = Must(base::ReadFile(file));
-  while (!address->empty() && address->back() == '\n') address->pop_back();
-  return process;
-}
-
 std::vector<std::string> CreateJobs(const Flags& flags, v1::CompressionService::Stub* users,
                                     Latencies* latencies) {
   std::vector<std::string> names;
@@ -123,21 +107,6 @@ std::map<std::string, int> Look(v1::CompressionService::Stub* users,
   return states;
 }
 
-nlohmann::ordered_json ReadProcess(int pid) {
-  nlohmann::ordered_json json;
-  const std::string status = Must(base::ReadFile(fmt::format("/proc/{}/status", pid)));
-  const std::size_t at = status.find("VmHWM:");
-  json["rss_peak_mib"] = std::stod(status.substr(at + 6)) / 1024;
-  const std::string stat = Must(base::ReadFile(fmt::format("/proc/{}/stat", pid)));
-  // Fields after the name in parentheses; utime and stime are the 14th and 15th of all.
-  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-  std::vector<std::string> words;
-  for (std::string word; fields >> word;) words.push_back(word);
-  json["cpu_seconds"] = (std::stod(words[11]) + std::stod(words[12])) /
-                        static_cast<double>(sysconf(_SC_CLK_TCK));
-  return json;
-}
-
 class Run {
  public:
   explicit Run(const Flags& flags) : flags_(flags) {}
@@ -153,8 +122,8 @@ class Run {
       fleet_.pause =
           absl::Seconds(flags_.workers / flags_.layers_per_second / (model::kProjectionCount + 1));
     }
-    std::string address;
-    client::ChildProcess process = StartCoordinator(flags_, store_directory, &address);
+    CoordinatorProcess process(flags_.directory, store_directory);
+    const std::string& address = process.address();
     const auto users = Users(address);
     jobs_ = CreateJobs(flags_, users.get(), &fleet_.latencies);
     StartFollowers(address);
@@ -164,8 +133,7 @@ class Run {
     while (fleet_.active > 0) absl::SleepFor(absl::Milliseconds(50));
     AwaitFollowers();
     nlohmann::ordered_json report = Report(states);
-    report["coordinator"] = ReadProcess(process.pid());
-    process.Stop(absl::Seconds(10));
+    report["coordinator"] = process.Usage();
     return report;
   }
 
