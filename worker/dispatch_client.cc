@@ -94,8 +94,22 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   v1::HeartbeatResponse response;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout);
-  CALDERA_RETURN_IF_ERROR(rpc::FromGrpc(stub_->Heartbeat(&context, request, &response)));
+  {
+    const base::MutexLock lock(mutex_);
+    if (request.lease_id() == stopped_lease_) return base::Cancelled("the task is over");
+    beating_ = &context;
+  }
+  const absl::Status status = rpc::FromGrpc(stub_->Heartbeat(&context, request, &response));
+  const base::MutexLock lock(mutex_);
+  beating_ = nullptr;
+  if (!status.ok()) return status;
   return response;
+}
+
+void DispatchClient::StopHeartbeats(const std::string& lease_id) {
+  const base::MutexLock lock(mutex_);
+  stopped_lease_ = lease_id;
+  if (beating_ != nullptr) beating_->TryCancel();
 }
 
 absl::StatusOr<v1::CommitMatrixResponse> DispatchClient::CommitMatrix(
