@@ -47,6 +47,8 @@ class JobEdit {
   void SetResult(const v1::JobResult& result);
   // Ends every lease of the job: its tasks go back to kPending.
   void ReleaseTasks();
+  // FAILED with `error`: leases are released, an event says why.
+  void Fail(const absl::Status& error);
   void ForgetHessians();
   // Undoes the end of the job: no error, no end time, tasks that are not done begin afresh.
   void Reopen();

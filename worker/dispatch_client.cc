@@ -58,11 +58,15 @@ absl::StatusOr<v1::RegisterResponse> DispatchClient::Register() {
   return response;
 }
 
-absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Duration wait) {
+absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Duration wait,
+                                                                      absl::Time available_until) {
   v1::AcquireLeaseRequest request;
   request.set_worker_id(identity_.worker_id);
   request.set_incarnation(identity_.incarnation);
   request.set_wait_seconds(static_cast<std::int32_t>(absl::ToInt64Seconds(wait)));
+  if (available_until != absl::InfiniteFuture()) {
+    request.mutable_available_until()->set_seconds(absl::ToUnixSeconds(available_until));
+  }
   v1::AcquireLeaseResponse response;
   grpc::ClientContext context;
   SetDeadline(context, wait + kCallTimeout);
@@ -90,8 +94,22 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   v1::HeartbeatResponse response;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout);
-  CALDERA_RETURN_IF_ERROR(rpc::FromGrpc(stub_->Heartbeat(&context, request, &response)));
+  {
+    const base::MutexLock lock(mutex_);
+    if (request.lease_id() == stopped_lease_) return base::Cancelled("the task is over");
+    beating_ = &context;
+  }
+  const absl::Status status = rpc::FromGrpc(stub_->Heartbeat(&context, request, &response));
+  const base::MutexLock lock(mutex_);
+  beating_ = nullptr;
+  if (!status.ok()) return status;
   return response;
+}
+
+void DispatchClient::StopHeartbeats(const std::string& lease_id) {
+  const base::MutexLock lock(mutex_);
+  stopped_lease_ = lease_id;
+  if (beating_ != nullptr) beating_->TryCancel();
 }
 
 absl::StatusOr<v1::CommitMatrixResponse> DispatchClient::CommitMatrix(

@@ -39,10 +39,15 @@ class DispatchClient {
   const WorkerIdentity& identity() const { return identity_; }
 
   absl::StatusOr<v1::RegisterResponse> Register();
-  // Waits up to `wait` on the server for a lease; an answer without one is not an error.
-  absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(absl::Duration wait);
+  // Waits up to `wait` on the server for a lease; an answer without one is not an error. Nothing is
+  // given that would not be done by `available_until`.
+  absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(
+      absl::Duration wait, absl::Time available_until = absl::InfiniteFuture());
   // One try only: the next heartbeat is the retry. Fills in worker id and incarnation.
-  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request);
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Heartbeats of this lease return CANCELLED soon, now and later.
+  void StopHeartbeats(const std::string& lease_id) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);
   absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
@@ -62,6 +67,8 @@ class DispatchClient {
   std::atomic<bool> stopped_{false};
   base::Mutex mutex_;
   grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way
+  grpc::ClientContext* beating_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the heartbeat under way
+  std::string stopped_lease_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace caldera::worker
