@@ -67,6 +67,7 @@ void ClusterCore::KeepVolatile(ClusterState* loaded) const {
       const bool same = old != nullptr && old->fence == task.fence;
       if (same) task.status = old->status;
       task = Renew(task, same ? old->progress : 0, policy(), Now());
+      task.progress_time = Now();  // nothing could be reported meanwhile: no stall
     }
   }
 }

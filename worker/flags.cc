@@ -28,6 +28,12 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "a task that does not stop within this time of being told to ends the process");
   app.add_option("--patience", flags.patience_seconds,
                  "seconds that a call is retried while the coordinator is away");
+  app.add_option("--store-patience", flags.store_patience_seconds,
+                 "seconds that a task waits for a store that is away or full")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--skew-warning-seconds", flags.skew_warning_seconds,
+                 "warns when our clock and the coordinator's differ by more")
+      ->check(CLI::PositiveNumber);
   app.add_option("--log-level", flags.log_level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust");

@@ -20,6 +20,8 @@ struct Flags {
   double drain_timeout_seconds = 25;
   double hang_seconds = 120;      // for a task to stop when told to, before the process is ended
   double patience_seconds = 600;  // how long one call is retried while the coordinator is away
+  double store_patience_seconds = 600;  // with a store that is away or full, under a lease
+  double skew_warning_seconds = 10;     // between our clock and the coordinator's
   rpc::TlsFiles tls;
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };
