@@ -19,7 +19,6 @@
 #include "common/base/file.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
-#include "common/rpc/status_conversion.h"
 
 namespace caldera::client {
 namespace {
@@ -126,13 +125,6 @@ Json Summary(const v1::CompressionJob& job, double seconds) {
           {"seconds", seconds}};
 }
 
-absl::Status JobError(const v1::CompressionJob& job) {
-  if (job.state() == v1::SUCCEEDED) return absl::OkStatus();
-  if (job.state() == v1::CANCELLED) return base::Cancelled("{} was cancelled", job.name());
-  const absl::Status error = rpc::FromProto(job.error());
-  return base::Internal("{} failed: {}", job.name(), base::MessageOf(error));
-}
-
 absl::StatusOr<v1::CompressionJob> RunJob(LocalCluster& cluster, const v1::JobSpec& spec) {
   const Supervisor supervisor(cluster);
   CALDERA_ASSIGN_OR_RETURN(
@@ -159,8 +151,8 @@ absl::Status Compress(const CompressFlags& flags, const Context& context) {
   CALDERA_ASSIGN_OR_RETURN(const auto cluster, LocalCluster::Start(options));
   auto job = RunJob(*cluster, spec);
   cluster->Stop();
-  if (!job.ok() || !JobError(*job).ok()) {
-    const absl::Status error = job.ok() ? JobError(*job) : job.status();
+  if (!job.ok() || !StatusOfEnd(*job).ok()) {
+    const absl::Status error = job.ok() ? StatusOfEnd(*job) : job.status();
     // The logs stay; a job that was refused left nothing worth keeping.
     if (absl::IsInvalidArgument(error)) base::RemoveTree(options.directory).IgnoreError();
     return error;

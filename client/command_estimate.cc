@@ -1,10 +1,12 @@
-// caldera estimate MODEL: what a job will give and need, before anything runs.
+// caldera estimate MODEL: what a job will give and need, before anything runs. From the files of
+// this machine, or by the coordinator from those of its own.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "client/context.h"
@@ -12,10 +14,9 @@
 #include "client/spec_flags.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
-#include "common/model/job_estimate.h"
+#include "common/model/estimate.h"
 #include "common/model/job_settings.h"
 #include "common/model/model_directory.h"
-#include "common/model/size_estimate.h"
 #include "common/rpc/status_conversion.h"
 
 namespace caldera::client {
@@ -25,8 +26,18 @@ constexpr double kSecondsPerHour = 3600;
 
 struct EstimateFlags {
   SpecFlags spec;
-  model::WorkerSetup setup{1, 1, 0};
+  model::WorkerSetup setup{0, 0, 0};  // 0: as the coordinator's workers, or this machine
   std::string rates_file;
+  bool by_coordinator = false;  // --coordinator was given
+};
+
+// What is told, whoever has found it out.
+struct Told {
+  std::int64_t layers = 0;
+  std::int64_t parameters = 0;
+  std::int64_t source_bytes = 0;
+  model::WorkerSetup setup;
+  model::Estimate estimate;
 };
 
 absl::Status ToStatus(const std::vector<model::SettingViolation>& violations) {
@@ -35,21 +46,116 @@ absl::Status ToStatus(const std::vector<model::SettingViolation>& violations) {
   return rpc::BadRequest(fields);
 }
 
-// Cores of each worker: as given, or this machine's shared out as `compress` does it.
-int CoresOf(const model::WorkerSetup& setup) {
-  if (setup.cores > 0) return setup.cores;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / setup.workers);
+// One worker of one rank unless told otherwise; cores as given, or this machine's shared out as
+// `compress` does it.
+model::WorkerSetup LocalSetup(model::WorkerSetup setup) {
+  setup.workers = std::max(1, setup.workers);
+  setup.ranks = std::max(1, setup.ranks);
+  if (setup.cores > 0) return setup;
+  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+  setup.cores = std::max(1, cores / setup.workers);
+  return setup;
 }
 
-Json ProjectionJson(const model::ModelConfig& config, const model::DecompositionSettings& settings,
-                    model::Projection projection) {
-  const model::MatrixShape shape = model::ShapeOf(config, projection);
-  const model::CompressedMatrixHeader header = model::HeaderFor(settings, shape);
-  return {{"name", model::ProjectionPath(projection)},
-          {"rows", shape.rows},
-          {"columns", shape.columns},
-          {"bits_per_weight", model::BitsPerWeight(header)},
-          {"bytes", model::StoredBytes(header)}};
+absl::StatusOr<Told> AskHere(const EstimateFlags& flags, const model::MachineRates& rates) {
+  const model::JobSettings settings = model::WithDefaults(ToSettings(flags.spec));
+  CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettings(settings)));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(flags.spec.model));
+  Told told;
+  told.setup = LocalSetup(flags.setup);
+  std::vector<model::SettingViolation> violations;
+  auto estimate = model::EstimateJob(model, settings, told.setup, rates, violations);
+  CALDERA_RETURN_IF_ERROR(ToStatus(violations));
+  CALDERA_ASSIGN_OR_RETURN(told.estimate, std::move(estimate));
+  told.layers = model.config.num_hidden_layers;
+  told.parameters = model::ParameterCount(model.config);
+  told.source_bytes = static_cast<std::int64_t>(model.source_bytes);
+  return told;
+}
+
+v1::MachineRates ToProto(const model::MachineRates& rates) {
+  v1::MachineRates proto;
+  proto.set_sgemm_flops(rates.sgemm_flops);
+  proto.set_e8p_2(rates.e8p_2);
+  proto.set_e8p_3(rates.e8p_3);
+  proto.set_e8p_4(rates.e8p_4);
+  proto.set_trellis_10(rates.trellis_10);
+  proto.set_trellis_12(rates.trellis_12);
+  return proto;
+}
+
+model::Estimate FromProto(const v1::EstimateResponse& response) {
+  model::Estimate estimate;
+  estimate.sizes.bits_per_weight = response.bits_per_weight();
+  estimate.sizes.model_bits_per_weight = response.model_bits_per_weight();
+  estimate.sizes.output_bytes = static_cast<std::uint64_t>(response.output_bytes());
+  estimate.sizes.matrix_bytes = static_cast<std::uint64_t>(response.matrix_bytes());
+  estimate.sizes.embedding_bytes = static_cast<std::uint64_t>(response.embedding_bytes());
+  estimate.peak_memory_bytes = static_cast<std::uint64_t>(response.peak_memory_bytes());
+  estimate.needs = {response.flops(), kSecondsPerHour * response.cpu_hours(),
+                    kSecondsPerHour * response.hours()};
+  for (const v1::EstimateResponse::Projection& projection : response.projections()) {
+    estimate.projections.push_back({projection.name(),
+                                    {projection.rows(), projection.columns()},
+                                    projection.bits_per_weight(),
+                                    static_cast<std::uint64_t>(projection.bytes())});
+  }
+  return estimate;
+}
+
+// The model is looked for where the coordinator runs.
+absl::StatusOr<Told> AskCoordinator(const EstimateFlags& flags, const model::MachineRates& rates,
+                                    const Context& context) {
+  v1::EstimateRequest request;
+  SpecFlags spec = flags.spec;
+  spec.output = "none";
+  CALDERA_ASSIGN_OR_RETURN(*request.mutable_spec(), ToSpec(spec));
+  request.mutable_spec()->clear_output_uri();
+  request.mutable_spec()->mutable_calibration()->clear_uri();
+  request.mutable_setup()->set_workers(flags.setup.workers);
+  request.mutable_setup()->set_ranks(flags.setup.ranks);
+  request.mutable_setup()->set_cores(flags.setup.cores);
+  *request.mutable_rates() = ToProto(rates);
+  CALDERA_ASSIGN_OR_RETURN(const auto client, context.Connect());
+  CALDERA_ASSIGN_OR_RETURN(const v1::EstimateResponse response, client->Estimate(request));
+  return Told{response.model().layers(),
+              response.model().parameters(),
+              response.model().source_bytes(),
+              {response.setup().workers(), response.setup().ranks(), response.setup().cores()},
+              FromProto(response)};
+}
+
+Json SummaryOf(const EstimateFlags& flags, const Told& told, const model::MachineRates& rates) {
+  const model::Estimate& estimate = told.estimate;
+  return {{"name", flags.spec.model},
+          {"layers", told.layers},
+          {"parameters", told.parameters},
+          {"bits_per_weight", estimate.sizes.bits_per_weight},
+          {"model_bits_per_weight", estimate.sizes.model_bits_per_weight},
+          {"source_bytes", told.source_bytes},
+          {"output_bytes", estimate.sizes.output_bytes},
+          {"matrix_bytes", estimate.sizes.matrix_bytes},
+          {"embedding_bytes", estimate.sizes.embedding_bytes},
+          {"peak_memory_bytes", estimate.peak_memory_bytes},
+          {"flops", estimate.needs.flops},
+          {"hours", estimate.needs.seconds / kSecondsPerHour},
+          {"cpu_hours", estimate.needs.cpu_seconds / kSecondsPerHour},
+          {"workers", told.setup.workers},
+          {"ranks", told.setup.ranks},
+          {"cores", told.setup.cores},
+          {"rates", RatesToJson(rates)}};
+}
+
+std::vector<Json> ProjectionsJson(const model::Estimate& estimate) {
+  std::vector<Json> projections;
+  for (const model::ProjectionEstimate& projection : estimate.projections) {
+    projections.push_back({{"name", projection.name},
+                           {"rows", projection.shape.rows},
+                           {"columns", projection.shape.columns},
+                           {"bits_per_weight", projection.bits_per_weight},
+                           {"bytes", projection.bytes}});
+  }
+  return projections;
 }
 
 void Print(const Json& summary, const std::vector<Json>& projections, OutputFormat format) {
@@ -86,42 +192,11 @@ absl::StatusOr<model::MachineRates> RatesOf(const EstimateFlags& flags) {
 
 absl::Status Estimate(const EstimateFlags& flags, const Context& context) {
   CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
-  const model::JobSettings asked = model::WithDefaults(ToSettings(flags.spec));
-  CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettings(asked)));
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(flags.spec.model));
-  CALDERA_RETURN_IF_ERROR(model::ValidateModelTensors(model));
-  CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettingsAgainstModel(asked, model.config)));
-  CALDERA_ASSIGN_OR_RETURN(const model::JobSettings settings, model::WithSameBits(model, asked));
   CALDERA_ASSIGN_OR_RETURN(const model::MachineRates rates, RatesOf(flags));
-  CALDERA_ASSIGN_OR_RETURN(const model::CheckpointSizes sizes,
-                           model::EstimateSizes(model, settings));
-  model::WorkerSetup setup = flags.setup;
-  setup.cores = CoresOf(setup);
-  const model::JobNeeds needs = model::EstimateNeeds(model.config, settings, setup, rates);
-  const Json summary = {
-      {"name", flags.spec.model},
-      {"layers", model.config.num_hidden_layers},
-      {"parameters", model::ParameterCount(model.config)},
-      {"bits_per_weight", sizes.bits_per_weight},
-      {"model_bits_per_weight", sizes.model_bits_per_weight},
-      {"source_bytes", model.source_bytes},
-      {"output_bytes", sizes.output_bytes},
-      {"matrix_bytes", sizes.matrix_bytes},
-      {"embedding_bytes", sizes.embedding_bytes},
-      {"peak_memory_bytes", model::EstimatePeakMemory(model.config, settings, setup)},
-      {"flops", needs.flops},
-      {"hours", needs.seconds / kSecondsPerHour},
-      {"cpu_hours", needs.cpu_seconds / kSecondsPerHour},
-      {"workers", setup.workers},
-      {"ranks", setup.ranks},
-      {"cores", setup.cores},
-      {"rates", RatesToJson(rates)}};
-  std::vector<Json> projections;
-  for (int p = 0; p < model::kProjectionCount; ++p) {
-    projections.push_back(
-        ProjectionJson(model.config, settings.decomposition, static_cast<model::Projection>(p)));
-  }
-  Print(summary, projections, format);
+  CALDERA_ASSIGN_OR_RETURN(const Told told, flags.by_coordinator
+                                                ? AskCoordinator(flags, rates, context)
+                                                : AskHere(flags, rates));
+  Print(SummaryOf(flags, told, rates), ProjectionsJson(told.estimate), format);
   return absl::OkStatus();
 }
 
@@ -133,19 +208,21 @@ void AddEstimate(CLI::App& app, Context& context, Action& action) {
       "estimate", "what a job will give and need: bits, bytes, memory, hours; nothing is run");
   AddSettingFlags(command, flags->spec);
   AddOutputFlag(command, context);
-  command.add_option("--workers", flags->setup.workers, "worker processes or MPI jobs")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  command.add_option("--ranks", flags->setup.ranks, "MPI ranks per worker")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+  AddConnectionFlags(command, context);
   command
-      .add_option("--cores", flags->setup.cores, "of each worker, 0 = this machine's shared out")
-      ->check(CLI::Range(0, 65536))
-      ->capture_default_str();
+      .add_option("--workers", flags->setup.workers,
+                  "worker processes or MPI jobs; 1, or all of --coordinator")
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--ranks", flags->setup.ranks, "MPI ranks per worker; 1")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--cores", flags->setup.cores,
+                  "of each worker; 0 = this machine's shared out, or those of --coordinator's")
+      ->check(CLI::Range(0, 65536));
   command.add_option("--rates", flags->rates_file,
                      "speed of another machine's cores: what estimate -o json printed there");
-  command.callback([flags, &context, &action] {
+  command.callback([flags, &command, &context, &action] {
+    flags->by_coordinator = command.count("--coordinator") > 0;
     action = [flags, &context] { return Estimate(*flags, context); };
   });
 }

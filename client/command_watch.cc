@@ -11,7 +11,6 @@
 #include "client/exit_code.h"
 #include "client/progress.h"
 #include "common/base/status.h"
-#include "common/rpc/status_conversion.h"
 
 namespace caldera::client {
 namespace {
@@ -38,9 +37,7 @@ absl::Status Follow(const WatchFlags& flags, const Context& context,
   CALDERA_ASSIGN_OR_RETURN(const v1::CompressionJob job,
                            client->Watch(flags.job, flags.after, on_event));
   if (format != OutputFormat::kJsonLines) PrintObject(ToJson(job), format);
-  if (job.state() == v1::CANCELLED) return base::Cancelled("{} was cancelled", job.name());
-  if (job.state() == v1::SUCCEEDED) return absl::OkStatus();
-  return base::Internal("{} failed: {}", job.name(), base::MessageOf(rpc::FromProto(job.error())));
+  return StatusOfEnd(job);
 }
 
 absl::Status Watch(const WatchFlags& flags, const Context& context) {

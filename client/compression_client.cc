@@ -26,6 +26,14 @@ bool HasEnded(v1::State state) {
   return state == v1::SUCCEEDED || state == v1::FAILED || state == v1::CANCELLED;
 }
 
+absl::Status StatusOfEnd(const v1::CompressionJob& job) {
+  if (job.state() == v1::SUCCEEDED) return absl::OkStatus();
+  if (job.state() == v1::CANCELLED) return base::Cancelled("{} was cancelled", job.name());
+  const absl::Status error = rpc::FromProto(job.error());
+  const std::string text = fmt::format("{} failed: {}", job.name(), base::MessageOf(error));
+  return absl::IsDataLoss(error) ? base::DataLoss("{}", text) : base::Internal("{}", text);
+}
+
 CompressionClient::CompressionClient(std::string address, std::shared_ptr<grpc::Channel> channel,
                                      absl::Duration patience)
     : address_(std::move(address)),
@@ -60,6 +68,14 @@ absl::StatusOr<v1::CompressionJob> CompressionClient::Create(
   CALDERA_RETURN_IF_ERROR(
       Retry([&](auto* context) { return stub_->CreateCompressionJob(context, request, &job); }));
   return job;
+}
+
+absl::StatusOr<v1::EstimateResponse> CompressionClient::Estimate(
+    const v1::EstimateRequest& request) {
+  v1::EstimateResponse response;
+  CALDERA_RETURN_IF_ERROR(
+      Retry([&](auto* context) { return stub_->Estimate(context, request, &response); }));
+  return response;
 }
 
 absl::StatusOr<v1::CompressionJob> CompressionClient::Get(const std::string& job) {

@@ -27,6 +27,7 @@ class CompressionClient {
       const std::string& address, const rpc::ChannelOptions& options, absl::Duration patience);
 
   absl::StatusOr<v1::CompressionJob> Create(const v1::CreateCompressionJobRequest& request);
+  absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request);
   // Job names are "compressionJobs/x"; a bare "x" means the same.
   absl::StatusOr<v1::CompressionJob> Get(const std::string& job);
   absl::StatusOr<v1::CompressionJob> Cancel(const std::string& job);
@@ -67,6 +68,10 @@ class CompressionClient {
 // "compressionJobs/x" for "x" and for itself.
 std::string JobName(const std::string& job);
 bool HasEnded(v1::State state);
+// What the end of a job means to whoever waited for it: OK, CANCELLED, or its error, naming the
+// job: DATA_LOSS when bytes were not what they should be, INTERNAL for everything else that makes a
+// job fail (its own code would tell scripts of a failed call: "not found", "unavailable").
+absl::Status StatusOfEnd(const v1::CompressionJob& job);
 
 }  // namespace caldera::client
 

@@ -81,7 +81,9 @@ TaskRecord ClusterCore::KeepLease(TaskRecord loaded, const TaskRecord* old) cons
     loaded.status = seen.status;
     progress = seen.progress;
   }
-  return Renew(std::move(loaded), progress, policy(), Now());
+  TaskRecord renewed = Renew(std::move(loaded), progress, policy(), Now());
+  renewed.progress_time = Now();  // nothing could be reported meanwhile: no stall
+  return renewed;
 }
 
 absl::Status ClusterCore::Reload() {

@@ -18,6 +18,13 @@ grpc::ServerUnaryReactor* CompressionService::GetCompressionJob(
                   [this, request] { return coordinator_->GetJob(request->name()); });
 }
 
+grpc::ServerUnaryReactor* CompressionService::Estimate(grpc::CallbackServerContext* context,
+                                                       const v1::EstimateRequest* request,
+                                                       v1::EstimateResponse* response) {
+  return RunUnary(context, pools_.slow, response,
+                  [this, request] { return coordinator_->Estimate(*request); });
+}
+
 grpc::ServerUnaryReactor* CompressionService::ListCompressionJobs(
     grpc::CallbackServerContext* context, const v1::ListCompressionJobsRequest* request,
     v1::ListCompressionJobsResponse* response) {

@@ -20,6 +20,9 @@ class CompressionService final : public v1::CompressionService::CallbackService 
   grpc::ServerUnaryReactor* GetCompressionJob(grpc::CallbackServerContext* context,
                                               const v1::GetCompressionJobRequest* request,
                                               v1::CompressionJob* response) override;
+  grpc::ServerUnaryReactor* Estimate(grpc::CallbackServerContext* context,
+                                     const v1::EstimateRequest* request,
+                                     v1::EstimateResponse* response) override;
   grpc::ServerUnaryReactor* ListCompressionJobs(grpc::CallbackServerContext* context,
                                                 const v1::ListCompressionJobsRequest* request,
                                                 v1::ListCompressionJobsResponse* response) override;

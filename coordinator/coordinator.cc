@@ -6,6 +6,7 @@
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "coordinator/coordinator_section.h"
+#include "coordinator/estimate.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/planner.h"
 #include "coordinator/resume.h"
@@ -39,7 +40,8 @@ Coordinator::Coordinator(CoordinatorOptions options, CoordinatorDependencies dep
       receipts_(dependencies_.store, dependencies_.core.log),
       core_(std::move(core)),
       jobs_(core_.get()),
-      leases_(core_.get()) {}
+      leases_(core_.get(), options_.version),
+      publish_waits_(options_.store_patience) {}
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(
     CoordinatorOptions options, CoordinatorDependencies dependencies) {
@@ -62,6 +64,8 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Open(
   }
   // Jobs that were being published when the last coordinator went down go on now.
   Section section(coordinator.get());
+  CALDERA_RETURN_IF_ERROR(
+      MeetOtherCode(coordinator->options_.code_version, coordinator->core_.get()));
   return coordinator;
 }
 
@@ -99,6 +103,15 @@ absl::StatusOr<v1::CompressionJob> Coordinator::GetJob(const std::string& name) 
   CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(name));
   Section section(this);
   return jobs_.Get(id);
+}
+
+absl::StatusOr<v1::EstimateResponse> Coordinator::Estimate(const v1::EstimateRequest& request) {
+  model::WorkerSetup usual;
+  {
+    base::MutexLock lock(mutex_);
+    usual = SetupOf(core_->state(), core_->policy(), core_->Now());
+  }
+  return coordinator::Estimate(request, usual);
 }
 
 absl::StatusOr<v1::ListCompressionJobsResponse> Coordinator::ListJobs(
@@ -213,8 +226,16 @@ absl::StatusOr<JobState> Coordinator::FindJobState(const std::string& name) {
 }
 
 ClusterSnapshot Coordinator::Snapshot() {
-  base::MutexLock lock(mutex_);
-  return core_->Snapshot();
+  // Outside the lock: a file server that hangs must not hang the coordinator.
+  const absl::StatusOr<std::uint64_t> free = dependencies_.store->FreeBytes();
+  ClusterSnapshot snapshot;
+  {
+    base::MutexLock lock(mutex_);
+    snapshot = core_->Snapshot();
+  }
+  snapshot.store_reachable = free.ok() || absl::IsUnimplemented(free.status());
+  if (free.ok()) snapshot.store_free_bytes = *free;
+  return snapshot;
 }
 
 }  // namespace caldera::coordinator

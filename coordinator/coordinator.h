@@ -28,6 +28,7 @@
 #include "coordinator/job_desk.h"
 #include "coordinator/lease_desk.h"
 #include "coordinator/model_cache.h"
+#include "coordinator/publish_waits.h"
 #include "coordinator/receipts.h"
 #include "coordinator/thread_pool.h"
 
@@ -38,6 +39,8 @@ struct CoordinatorOptions {
   std::string version;                              // into manifests
   std::string code_version;                         // into jobs: version and commit
   absl::Duration longest_wait = absl::Seconds(30);  // of AcquireLease
+  // How long publishing waits for a store or an output that is away or full.
+  absl::Duration store_patience = absl::Minutes(10);
 };
 
 // Borrowed; they outlive the coordinator.
@@ -59,6 +62,8 @@ class Coordinator {
   // Plans first: takes as long as tokenising the text.
   absl::StatusOr<v1::CompressionJob> CreateJob(const v1::CreateCompressionJobRequest& request);
   absl::StatusOr<v1::CompressionJob> GetJob(const std::string& name);
+  // Reads the headers of the model.
+  absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request);
   absl::StatusOr<v1::ListCompressionJobsResponse> ListJobs(
       const v1::ListCompressionJobsRequest& request);
   absl::StatusOr<v1::CompressionJob> CancelJob(const std::string& name);
@@ -151,6 +156,8 @@ class Coordinator {
   void FailJob(const base::JobId& job, const absl::Status& error);
   void PublishJob(const base::JobId& job);
   absl::Status BeginManifest(const base::JobId& job);
+  // Whether publishing that failed with `error` will be tried again.
+  bool PostponePublishing(const base::JobId& job, const absl::Status& error);
   void FinishJob(const base::JobId& job, const v1::JobResult& result);
   // Those that no job refers to any more.
   void RemoveUnused(const std::set<std::string>& objects);
@@ -167,6 +174,7 @@ class Coordinator {
   LeaseDesk leases_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;  // transitions; memory is ahead of the state store
+  std::string tick_trouble_ ABSL_GUARDED_BY(mutex_);  // what the last Tick met
   WaitId next_wait_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<WaitId, LeaseWait> lease_waits_ ABSL_GUARDED_BY(mutex_);
   // To be looked at although nothing has become grantable; and whether time may have made it so.
@@ -177,6 +185,7 @@ class Coordinator {
   std::map<std::string, std::int64_t> announced_ ABSL_GUARDED_BY(mutex_);  // last durable event
   std::set<TaskKey> completing_ ABSL_GUARDED_BY(mutex_);      // CompleteLease is at work on them
   std::set<std::string> publishing_ ABSL_GUARDED_BY(mutex_);  // jobs
+  PublishWaits publish_waits_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> past_cancelling_
       ABSL_GUARDED_BY(mutex_);  // their manifest is being written
   std::multiset<std::string> pinned_ ABSL_GUARDED_BY(mutex_);  // objects

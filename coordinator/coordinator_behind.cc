@@ -1,5 +1,5 @@
-// Coordinator: what happens behind its answers. Who waited is served, durable changes are announced,
-// receipts written, objects removed, and memory is loaded again after a loss.
+// Coordinator: what happens behind its answers. Who waited is served, durable changes are
+// announced, receipts written, objects removed, and memory is loaded again after a loss.
 #include <utility>
 
 #include "common/base/status.h"
@@ -60,12 +60,15 @@ void Coordinator::CollectLeaseCalls(const JobNames& changed, Calls* calls) {
 
 void Coordinator::CollectPublishCalls(const JobNames& changed, Calls* calls) {
   if (stopping_) return;
-  for (const std::string& id : changed) {
+  JobNames jobs = publish_waits_.DueAt(core_->Now());
+  jobs.insert(changed.begin(), changed.end());
+  for (const std::string& id : jobs) {
     const auto job = core_->state().jobs.find(id);
-    if (job == core_->state().jobs.end()) continue;
-    const bool ready =
-        job->second.record.job.state() == v1::RUNNING && AllTasksDone(job->second);
-    if (!ready || !publishing_.insert(id).second) continue;
+    const bool ready = job != core_->state().jobs.end() &&
+                       job->second.record.job.state() == v1::RUNNING && AllTasksDone(job->second);
+    if (!ready) publish_waits_.Forget(id);
+    if (!ready || !publish_waits_.IsDue(id, core_->Now())) continue;
+    if (!publishing_.insert(id).second) continue;
     calls->push_back([this, id](const absl::Status& durable) {
       if (durable.ok()) {
         dependencies_.pool->Post([this, id] { PublishJob(base::JobId(id)); });
@@ -126,7 +129,10 @@ void Coordinator::Tick() {
   Section section(this);
   time_passed_ = true;
   const absl::Status status = leases_.Tick(completing_);
-  if (!status.ok()) core_->log().Error("tick: {}", base::MessageOf(status));
+  // Once, not at each tick of a long trouble.
+  const std::string trouble = base::MessageOf(status);
+  if (!status.ok() && trouble != tick_trouble_) core_->log().Error("tick: {}", trouble);
+  tick_trouble_ = trouble;
 }
 
 void Coordinator::BeginShutdown() {

@@ -28,7 +28,8 @@ absl::Status CheckObject(const v1::ObjectRef& object, const store::CheckpointSto
 // Errors that another attempt of the same completion may not meet.
 bool IsTransient(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kAborted;
+         status.code() == absl::StatusCode::kAborted ||
+         status.code() == absl::StatusCode::kResourceExhausted;
 }
 
 }  // namespace
@@ -58,6 +59,7 @@ absl::StatusOr<v1::RegisterResponse> Coordinator::Register(const v1::RegisterReq
   response.set_probe_content(probe_content_);
   response.set_heartbeat_milliseconds(
       static_cast<int>(absl::ToInt64Milliseconds(core_->policy().heartbeat)));
+  SetTimestamp(core_->Now(), response.mutable_coordinator_time());
   return response;
 }
 
@@ -234,11 +236,27 @@ void Coordinator::PublishJob(const base::JobId& job) {
     FinishJob(job, *result);
     return;
   }
+  if (IsTransient(result.status()) && PostponePublishing(job, result.status())) return;
   if (result.status().code() == absl::StatusCode::kDataLoss) observer().StoreVerifyFailed();
   FailJob(job, base::WithContext(result.status(), "publishing"));
   base::MutexLock lock(mutex_);
   publishing_.erase(job.value());
   past_cancelling_.erase(job.value());
+  publish_waits_.Forget(job.value());
+}
+
+bool Coordinator::PostponePublishing(const base::JobId& job, const absl::Status& error) {
+  Section section(this);
+  const absl::StatusOr<const JobState*> state = core_->FindJob(job);
+  if (!state.ok() || HasEnded((*state)->record.job.state())) return false;
+  if (!publish_waits_.Postpone(job.value(), core_->Now())) return false;
+  publishing_.erase(job.value());
+  past_cancelling_.erase(job.value());
+  JobEdit edit = core_->Edit(**state);
+  edit.Emit({.type = "job.waiting", .message = "publishing waits: " + base::MessageOf(error)});
+  const absl::Status told = core_->Apply(std::move(edit));
+  if (!told.ok()) core_->log().Warning("{}: {}", job.value(), base::MessageOf(told));
+  return true;
 }
 
 absl::Status Coordinator::BeginManifest(const base::JobId& job) {
@@ -258,6 +276,7 @@ void Coordinator::FinishJob(const base::JobId& job, const v1::JobResult& result)
     Section section(this);
     publishing_.erase(job.value());
     past_cancelling_.erase(job.value());
+    publish_waits_.Forget(job.value());
     const absl::StatusOr<const JobState*> state = core_->FindJob(job);
     if (!state.ok()) return;
     JobEdit edit = core_->Edit(**state);

@@ -90,6 +90,17 @@ std::vector<MetricFamily> ClusterFamilies(const ClusterSnapshot& snapshot) {
       ByState("caldera_layers", "Layers of jobs that have not ended, by state.", snapshot.layers),
       ByState("caldera_workers", "Registered workers by state.", snapshot.workers),
       Single("caldera_leases_active", "Leases that workers hold.", snapshot.leases)};
+  families.push_back(Single("caldera_store_up", "1 while the store can be reached, else 0.",
+                            snapshot.store_reachable ? 1 : 0));
+  if (snapshot.store_free_bytes.has_value()) {
+    families.push_back(Single("caldera_store_free_bytes", "Room on the store's file system.",
+                              static_cast<double>(*snapshot.store_free_bytes)));
+  }
+  if (snapshot.state_free_bytes.has_value()) {
+    families.push_back(Single("caldera_state_free_bytes",
+                              "Room on the file system of the state directory.",
+                              static_cast<double>(*snapshot.state_free_bytes)));
+  }
   MetricFamily ratio =
       Family("caldera_job_progress_ratio", "Share of the estimated work done.", MetricType::Gauge);
   MetricFamily eta = Family("caldera_job_eta_seconds", "Expected time to the end; -1 if unknown.",

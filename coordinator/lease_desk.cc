@@ -33,6 +33,11 @@ absl::StatusOr<const WorkerRecord*> LeaseDesk::FindWorker(const std::string& wor
     return WithReason(base::NotFound("worker \"{}\" is not registered", worker),
                       kReasonUnknownWorker);
   }
+  if (found->second.version != version_) {
+    return WithReason(base::NotFound("worker {} registered with version {}, this is {}", worker,
+                                     found->second.version, version_),
+                      kReasonUnknownWorker);
+  }
   if (found->second.incarnation != incarnation) {
     return WithReason(
         base::FailedPrecondition("worker {} was started again: this incarnation is over", worker),
@@ -167,6 +172,7 @@ v1::Lease LeaseDesk::Describe(const JobState& job, const TaskRecord& task) const
   *lease.mutable_task() = DescribeTask(job, task);
   SetTimestamp(task.deadline, lease.mutable_deadline());
   lease.set_model_sha256(job.record.job.model().sha256());
+  lease.set_calibration_sha256(job.record.calibration_sha256);
   return lease;
 }
 
@@ -177,6 +183,7 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseDesk::Heartbeat(const v1::HeartbeatRe
   v1::HeartbeatResponse response;
   response.set_directive(v1::HeartbeatResponse::CONTINUE);
   SetTimestamp(core_->Now() + core_->policy().lease, response.mutable_deadline());
+  SetTimestamp(core_->Now(), response.mutable_coordinator_time());
   if (request.lease_id().empty()) return response;
   const Fence fence = FenceOf(request);
   const TaskRecord* task = core_->FindTaskOf(fence);
@@ -255,7 +262,9 @@ absl::Status LeaseDesk::ApplyFailure(JobEdit edit, const TaskRecord& failed,
       (over && (IsPoisoned(failed, core_->policy()) ||
                 FailedEverywhere(core_->state(), failed, core_->policy(), core_->Now())));
   if (give_up) edit.Fail(base::WithContext(error, failed.id));
-  return core_->Apply(std::move(edit));
+  CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
+  if (give_up) core_->observer().TaskExhausted(failed.kind);
+  return absl::OkStatus();
 }
 
 void LeaseDesk::NoteLapse(const TaskRecord& task, std::vector<LapsedLease>* over) const {

@@ -32,7 +32,8 @@ struct LeaseView {
 
 class LeaseDesk {
  public:
-  explicit LeaseDesk(ClusterCore* core) : core_(core) {}
+  // `version` is the coordinator's: workers that registered with another must do so again.
+  LeaseDesk(ClusterCore* core, std::string version) : core_(core), version_(std::move(version)) {}
 
   // A newer incarnation ends the leases of the older one; the same one again changes nothing.
   absl::Status Register(const v1::RegisterRequest& request);
@@ -74,6 +75,7 @@ class LeaseDesk {
   absl::Status ApplyFailure(JobEdit edit, const TaskRecord& failed, const absl::Status& error);
 
   ClusterCore* const core_;
+  const std::string version_;
   std::set<std::pair<std::string, std::string>> told_too_small_;  // job, worker
 };
 

@@ -30,6 +30,7 @@ struct Flags {
   double stall_seconds = 1200;
   double retention_seconds = 900;
   double shutdown_seconds = 5;
+  double store_patience = 600;
 };
 
 void AddServiceFlags(Flags* flags, CLI::App* app) {
@@ -82,6 +83,9 @@ void AddLeaseFlags(Flags* flags, CLI::App* app) {
                   "a task that takes so many times the expected gets a second worker when one has "
                   "nothing else to do; 0 = never")
       ->check(CLI::NonNegativeNumber);
+  app->add_option("--store-patience", flags->store_patience,
+                  "seconds that publishing waits for a store or an output that is away or full")
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--metrics-retention-seconds", flags->retention_seconds)
       ->check(CLI::NonNegativeNumber);
   app->add_option("--shutdown-seconds", flags->shutdown_seconds, "time for calls in flight")
@@ -97,6 +101,7 @@ ProcessOptions OptionsOf(const Flags& flags) {
   policy.max_backoff = absl::Seconds(flags.max_backoff_seconds);
   policy.restart_grace = absl::Seconds(flags.grace_seconds);
   policy.stall_timeout = absl::Seconds(flags.stall_seconds);
+  options.store_patience = absl::Seconds(flags.store_patience);
   options.core.metrics_retention = absl::Seconds(flags.retention_seconds);
   if (flags.check_invariants) {
     options.core.invariants = caldera::coordinator::InvariantChecks::kOn;

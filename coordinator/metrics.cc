@@ -14,6 +14,7 @@
 #include "common/base/build_info.h"
 #include "common/base/mutex.h"
 #include "common/base/status.h"
+#include "common/rpc/listening.h"
 #include "coordinator/gauge_families.h"
 
 namespace caldera::coordinator {
@@ -76,6 +77,9 @@ struct Metrics::Families {
                                            "Leases that ran out or stalled.", registry.get());
   CounterFamily& attempts =
       MakeCounter("caldera_task_attempts_total", "Attempts that ended.", registry.get());
+  CounterFamily& exhausted = MakeCounter(
+      "caldera_tasks_exhausted_total",
+      "Tasks that failed too often, or for good, and with them their job.", registry.get());
   HistogramFamily& durations = MakeHistogram("caldera_task_duration_seconds",
                                              "Time of attempts that completed.", registry.get());
   HistogramFamily& waits =
@@ -104,6 +108,10 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   families_->expirations.Add({});
   families_->bytes.Add({});
   families_->verify_failures.Add({});
+  for (const TaskKind kind :
+       {TaskKind::kCalibrate, TaskKind::kCompress, TaskKind::kEmbeddings, TaskKind::kProbe}) {
+    families_->exhausted.Add({{"kind", TaskKindName(kind)}});
+  }
   families_->waits.Add({}, kTaskSeconds);
   families_->commits.Add({}, kCallSeconds);
 }
@@ -119,7 +127,8 @@ absl::Status Metrics::Listen(const std::string& address) {
   try {
     families_->exposer = std::make_unique<prometheus::Exposer>(address, 2);
   } catch (const std::exception& error) {
-    return base::Unavailable("metrics on {}: {}", address, error.what());
+    return base::Unavailable("metrics on {}: {}", address,
+                             rpc::WhyNoListening(address).value_or(error.what()));
   }
   families_->exposer->RegisterCollectable(families_->registry);
   families_->exposer->RegisterCollectable(families_->gauges);
@@ -149,6 +158,10 @@ void Metrics::LeaseExpired() { families_->expirations.Add({}).Increment(); }
 
 void Metrics::AttemptEnded(TaskKind kind, const std::string& outcome) {
   families_->attempts.Add({{"kind", TaskKindName(kind)}, {"outcome", outcome}}).Increment();
+}
+
+void Metrics::TaskExhausted(TaskKind kind) {
+  families_->exhausted.Add({{"kind", TaskKindName(kind)}}).Increment();
 }
 
 void Metrics::TaskCompleted(TaskKind kind, double seconds) {

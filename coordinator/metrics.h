@@ -36,6 +36,7 @@ class Metrics final : public Observer {
 
   void LeaseExpired() override;
   void AttemptEnded(TaskKind kind, const std::string& outcome) override;
+  void TaskExhausted(TaskKind kind) override;
   void TaskCompleted(TaskKind kind, double seconds) override;
   void QueueWaited(double seconds) override;
   void MatrixCommitted(const std::string& projection, double relative_error) override;

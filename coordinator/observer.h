@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ class Observer {
     (void)kind;
     (void)outcome;
   }
+  // A task has failed too often, or for good: its job fails.
+  virtual void TaskExhausted(TaskKind kind) { (void)kind; }
   virtual void TaskCompleted(TaskKind kind, double seconds) {
     (void)kind;
     (void)seconds;
@@ -53,6 +56,9 @@ struct ClusterSnapshot {
   std::map<std::string, absl::Time> last_heartbeats;  // by worker id
   std::vector<Job> active;                            // with retention of ended ones
   int leases = 0;
+  bool store_reachable = true;
+  std::optional<std::uint64_t> store_free_bytes;  // nullopt where nobody knows
+  std::optional<std::uint64_t> state_free_bytes;  // of the state directory's file system
 };
 
 }  // namespace caldera::coordinator

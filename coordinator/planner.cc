@@ -1,13 +1,10 @@
 #include "coordinator/planner.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/model/calibration_text.h"
 #include "common/model/hf_model.h"
@@ -17,12 +14,12 @@
 #include "common/model/size_estimate.h"
 #include "common/model/tokenizer.h"
 #include "common/store/checkpoint_reader.h"
+#include "common/store/store_error.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
 
-constexpr std::size_t kHashChunk = std::size_t{1} << 20;
 constexpr std::uint64_t kConfigLimit = std::uint64_t{16} << 20;
 
 std::string ArchitectureName(model::Architecture architecture) {
@@ -35,17 +32,6 @@ std::string ArchitectureName(model::Architecture architecture) {
       return "qwen2";
   }
   return "unknown";
-}
-
-absl::StatusOr<std::string> HashSource(const model::ByteSource& source) {
-  base::Sha256 hash;
-  std::vector<std::byte> chunk;
-  for (std::uint64_t offset = 0; offset < source.size(); offset += chunk.size()) {
-    chunk.resize(std::min<std::uint64_t>(kHashChunk, source.size() - offset));
-    CALDERA_RETURN_IF_ERROR(source.Read(offset, chunk));
-    hash.Update(chunk);
-  }
-  return hash.HexDigest();
 }
 
 // The published config.json gets a quantization_config of ours: the source's must not have one.
@@ -69,7 +55,7 @@ absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
   CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfUri(calibration.uri()));
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::ByteSource> text,
                            model::FileByteSource::Open(path));
-  CALDERA_ASSIGN_OR_RETURN(plan->calibration_sha256, HashSource(*text));
+  CALDERA_ASSIGN_OR_RETURN(plan->calibration_sha256, model::DigestOf(*text));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids,
                            model::TokenizeFile(*text, *tokenizer));
   plan->calibration_tokens = static_cast<std::int64_t>(ids.size());
@@ -108,26 +94,15 @@ absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
   return absl::OkStatus();
 }
 
-// Free bytes of the file system that `path` will lie on; nullopt where nobody knows.
-std::optional<std::uint64_t> FreeBytesAt(const std::string& path) {
-  std::filesystem::path existing = path;
-  std::error_code error;
-  while (!std::filesystem::exists(existing, error) && existing.has_relative_path()) {
-    existing = existing.parent_path();
-  }
-  const std::filesystem::space_info space = std::filesystem::space(existing, error);
-  if (error) return std::nullopt;
-  return space.available;
-}
-
 absl::Status CheckSpace(const JobPlan& plan, const std::string& output,
                         const store::CheckpointStore& store) {
   const absl::StatusOr<std::uint64_t> in_store = store.FreeBytes();
+  if (!in_store.ok() && !absl::IsUnimplemented(in_store.status())) return in_store.status();
   if (in_store.ok() && *in_store < plan.store_bytes) {
     return base::ResourceExhausted("store {}: the job needs about {} bytes, {} are free",
                                    store.uri(), plan.store_bytes, *in_store);
   }
-  const std::optional<std::uint64_t> in_output = FreeBytesAt(output);
+  const std::optional<std::uint64_t> in_output = store::FreeBytesAt(output);
   if (in_output.has_value() && *in_output < plan.output_bytes) {
     return base::ResourceExhausted("output {}: the checkpoint needs about {} bytes, {} are free",
                                    output, plan.output_bytes, *in_output);

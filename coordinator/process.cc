@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "common/base/build_info.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
+#include "common/store/store_error.h"
 #include "coordinator/checkpoint_service.h"
 #include "coordinator/commit_queue.h"
 #include "coordinator/compression_service.h"
@@ -33,8 +36,18 @@ absl::StatusOr<base::UniqueFd> LockStateDirectory(const std::string& directory) 
   const std::string path = directory + "/lock";
   base::UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!file) return base::ErrnoToStatus(errno, path);
-  if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
-  return base::FailedPrecondition("state directory {} is in use by another coordinator", directory);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+    // Whom to send a signal to: for people, and for the next who tries. Not needed: a full disk may
+    // refuse it.
+    const std::string pid = std::to_string(getpid()) + "\n";
+    const bool empty = ftruncate(file.get(), 0) == 0;
+    if (empty) base::WriteAll(file.get(), std::as_bytes(std::span(pid)), path).IgnoreError();
+    return file;
+  }
+  std::string holder = base::ReadFile(path).value_or("");
+  while (holder.ends_with('\n')) holder.pop_back();
+  return base::FailedPrecondition(
+      "state directory {} is in use by another coordinator (process {})", directory, holder);
 }
 
 }  // namespace
@@ -89,13 +102,18 @@ absl::Status Process::Parts::OpenCore() {
   dependencies.pool = slow.get();
   CoordinatorOptions coordinator_options;
   coordinator_options.core = options.core;
+  coordinator_options.store_patience = options.store_patience;
   const base::BuildInfo build = base::GetBuildInfo();
   coordinator_options.version = build.version;
   coordinator_options.code_version = build.version + "+" + build.git_commit;
   CALDERA_ASSIGN_OR_RETURN(
       coordinator, Coordinator::Open(std::move(coordinator_options), std::move(dependencies)));
   uploads = std::make_unique<Uploads>(coordinator.get());
-  metrics.SetSnapshotSource([this] { return coordinator->Snapshot(); });
+  metrics.SetSnapshotSource([this] {
+    ClusterSnapshot snapshot = coordinator->Snapshot();
+    snapshot.state_free_bytes = store::FreeBytesAt(options.state_dir);
+    return snapshot;
+  });
   return absl::OkStatus();
 }
 

@@ -25,6 +25,7 @@ struct ProcessOptions {
   CoreOptions core;
   int slow_threads = 4;
   absl::Duration tick = absl::Milliseconds(500);
+  absl::Duration store_patience = absl::Minutes(10);  // CoordinatorOptions
 };
 
 // Not movable; Start and Stop from one thread.

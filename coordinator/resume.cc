@@ -3,6 +3,8 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/base/status.h"
 #include "coordinator/error_details.h"
@@ -82,6 +84,28 @@ absl::Status CheckCommitted(const JobState& job, const store::CheckpointStore& s
   for (const TaskRecord& task : job.tasks) {
     if (task.shard.sha256().empty()) continue;
     CALDERA_RETURN_IF_ERROR(CheckStored("shard of " + task.id, task.shard, store));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MeetOtherCode(const std::string& code_version, ClusterCore* core) {
+  std::vector<base::JobId> jobs;
+  for (const auto& [id, job] : core->state().jobs) {
+    if (HasEnded(job.record.job.state())) continue;
+    if (job.record.job.code_version() != code_version) jobs.push_back(job.record.id);
+  }
+  for (const base::JobId& id : jobs) {
+    CALDERA_ASSIGN_OR_RETURN(const JobState* job, core->FindJob(id));
+    if (job->record.job.state() == v1::PENDING) {
+      JobEdit edit = core->Edit(*job);
+      edit.SetCodeVersion(code_version);
+      CALDERA_RETURN_IF_ERROR(core->Apply(std::move(edit)));
+      continue;
+    }
+    const std::string change = fmt::format(
+        "was {} and is {} now; resume it with --accept-version to go on with other code",
+        job->record.job.code_version(), code_version);
+    CALDERA_RETURN_IF_ERROR(core->FailJob(id, Drifted(job->record, "code_version", change)));
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "common/store/checkpoint_store.h"
+#include "coordinator/cluster_core.h"
 #include "coordinator/planner.h"
 #include "coordinator/records.h"
 
@@ -26,6 +27,11 @@ absl::Status CheckDrift(const JobRecord& job, const JobPlan& plan, const std::st
 // Every committed matrix, Hessian and shard is in the store: DATA_LOSS naming the first that is
 // not. One question to the store for each object.
 absl::Status CheckCommitted(const JobState& job, const store::CheckpointStore& store);
+
+// At the start of a coordinator. A checkpoint is made by one version of the code: jobs that run and
+// began with another fail with JOB_DRIFTED (whoever wants them to go on resumes them so), those
+// that wait become jobs of this one.
+absl::Status MeetOtherCode(const std::string& code_version, ClusterCore* core);
 
 }  // namespace caldera::coordinator
 

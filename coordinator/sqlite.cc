@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/store/store_error.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -30,8 +31,12 @@ absl::StatusCode CodeOf(int error) {
 }
 
 absl::Status ErrorOf(sqlite3* database, int error) {
-  return absl::Status(CodeOf(error), fmt::format("state database: {} ({})",
-                                                 sqlite3_errmsg(database), sqlite3_errstr(error)));
+  const absl::Status status(
+      CodeOf(error),
+      fmt::format("state database: {} ({})", sqlite3_errmsg(database), sqlite3_errstr(error)));
+  const char* path = sqlite3_db_filename(database, "main");
+  if (path == nullptr || !absl::IsResourceExhausted(status)) return status;
+  return store::ToStoreError(base::WithContext(status, path), path);
 }
 
 }  // namespace

@@ -28,6 +28,20 @@ void SumTiles(std::vector<float>& values, dist::Communicator& ranks) {
   }
 }
 
+// The weights that take this Hessian, as this task read them.
+void AddDigests(const TaskContext& context, model::HessianKind kind, v1::HessianRef& ref) {
+  for (int p = 0; p < model::kProjectionCount; ++p) {
+    const auto projection = static_cast<model::Projection>(p);
+    if (model::HessianOf(projection) != kind) continue;
+    const auto crc =
+        context.leader->inputs.digests().DigestOf(model::WeightName(ref.layer(), projection));
+    if (!crc.has_value()) continue;
+    v1::WeightDigest& digest = *ref.add_weights();
+    digest.set_projection(model::ProjectionPath(projection));
+    digest.set_crc32c(*crc);
+  }
+}
+
 // Store: one layer's partial Hessians as objects, then their commit.
 absl::Status CommitLayer(TaskContext& context, int layer,
                          const std::vector<decompose::HessianSum>& sums) {
@@ -41,6 +55,7 @@ absl::Status CommitLayer(TaskContext& context, int layer,
     ref.set_layer(layer);
     ref.set_range(context.lease.task().calibrate().range());
     ref.set_kind(model::HessianKindName(static_cast<model::HessianKind>(kind)));
+    AddDigests(context, static_cast<model::HessianKind>(kind), ref);
     CALDERA_ASSIGN_OR_RETURN(*ref.mutable_object(), context.leader->objects.Write(bytes));
   }
   CALDERA_RETURN_IF_ERROR(context.leader->client.CommitHessians(request));

@@ -45,6 +45,12 @@ absl::StatusOr<linalg::MatrixF> LoadRows(TaskContext& context, const Unit& unit,
                   mine.row(from - mine_first));
     }
   }
+  absl::Status unchanged;
+  if (context.leader != nullptr) {
+    unchanged =
+        CheckUnchanged(context.leader->inputs, unit, context.lease.task().compress().hessians());
+  }
+  CALDERA_RETURN_IF_ERROR(AgreeOnStatus(unchanged, context.ranks));
   return mine;
 }
 

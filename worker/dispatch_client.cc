@@ -19,14 +19,27 @@ void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
 }
 
 bool MayRetry(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsResourceExhausted(status);
 }
 
 }  // namespace
 
 DispatchClient::DispatchClient(std::shared_ptr<v1::DispatchService::StubInterface> stub,
-                               WorkerIdentity identity, absl::Duration patience)
-    : stub_(std::move(stub)), identity_(std::move(identity)), patience_(patience) {}
+                               WorkerIdentity identity, absl::Duration patience,
+                               DispatchObserver observer)
+    : stub_(std::move(stub)),
+      identity_(std::move(identity)),
+      patience_(patience),
+      observer_(std::move(observer)) {}
+
+void DispatchClient::ReadClock(absl::Time sent,
+                               const google::protobuf::Timestamp& coordinator) const {
+  if (!observer_.on_clock || coordinator.seconds() == 0) return;
+  const absl::Time theirs =
+      absl::FromUnixSeconds(coordinator.seconds()) + absl::Nanoseconds(coordinator.nanos());
+  observer_.on_clock({sent, absl::Now(), theirs});
+}
 
 template <typename Call>
 absl::Status DispatchClient::Retry(Call call) {
@@ -38,6 +51,7 @@ absl::Status DispatchClient::Retry(Call call) {
     const absl::Status status = rpc::FromGrpc(call(&context));
     if (status.ok() || !MayRetry(status) || absl::Now() + backoff > give_up) return status;
     if (stopped_) return base::Cancelled("the worker is stopping");
+    if (backoff == kFirstBackoff && observer_.on_retry) observer_.on_retry(status);
     absl::SleepFor(backoff);
     backoff = std::min(backoff * 2, kLongestBackoff);
   }
@@ -53,8 +67,12 @@ absl::StatusOr<v1::RegisterResponse> DispatchClient::Register() {
   request.set_memory_bytes(identity_.memory_bytes);
   request.set_host(identity_.host);
   v1::RegisterResponse response;
-  CALDERA_RETURN_IF_ERROR(Retry(
-      [&](grpc::ClientContext* context) { return stub_->Register(context, request, &response); }));
+  absl::Time sent;
+  CALDERA_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    sent = absl::Now();
+    return stub_->Register(context, request, &response);
+  }));
+  ReadClock(sent, response.coordinator_time());
   return response;
 }
 
@@ -99,10 +117,12 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
     if (request.lease_id() == stopped_lease_) return base::Cancelled("the task is over");
     beating_ = &context;
   }
+  const absl::Time sent = absl::Now();
   const absl::Status status = rpc::FromGrpc(stub_->Heartbeat(&context, request, &response));
   const base::MutexLock lock(mutex_);
   beating_ = nullptr;
   if (!status.ok()) return status;
+  ReadClock(sent, response.coordinator_time());
   return response;
 }
 

@@ -1,12 +1,14 @@
 // The worker's side of DispatchService: short unary calls with deadlines and retries.
 //
-// Only UNAVAILABLE and DEADLINE_EXCEEDED are retried, for as long as `patience` allows, so that a
-// coordinator may restart under a running decomposition. FAILED_PRECONDITION (a stale lease) and
-// all else come back at once. Thread rule: all methods are safe from several threads.
+// Only UNAVAILABLE, DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED (the coordinator's disk is full) are
+// retried, for as long as `patience` allows, so that a coordinator may restart under a running
+// decomposition. FAILED_PRECONDITION (a stale lease) and all else come back at once. Thread rule:
+// all methods are safe from several threads.
 #ifndef CALDERA_WORKER_DISPATCH_CLIENT_H_
 #define CALDERA_WORKER_DISPATCH_CLIENT_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,6 +18,7 @@
 #include "absl/time/time.h"
 #include "caldera/v1/dispatch.grpc.pb.h"
 #include "common/base/mutex.h"
+#include "worker/clock_skew.h"
 
 namespace caldera::worker {
 
@@ -30,11 +33,19 @@ struct WorkerIdentity {
   std::int64_t memory_bytes = 0;
 };
 
+// What the client tells as it goes; each may be empty, and is called on any thread.
+struct DispatchObserver {
+  // The first failure of a call that is going to be tried again.
+  std::function<void(const absl::Status&)> on_retry = nullptr;
+  // Each answer that carries the coordinator's clock.
+  std::function<void(const ClockReading&)> on_clock = nullptr;
+};
+
 class DispatchClient {
  public:
   // `stub` is used from several threads; `patience` bounds the retries of one call.
   DispatchClient(std::shared_ptr<v1::DispatchService::StubInterface> stub, WorkerIdentity identity,
-                 absl::Duration patience);
+                 absl::Duration patience, DispatchObserver observer = {});
 
   const WorkerIdentity& identity() const { return identity_; }
 
@@ -60,10 +71,12 @@ class DispatchClient {
  private:
   template <typename Call>
   absl::Status Retry(Call call);
+  void ReadClock(absl::Time sent, const google::protobuf::Timestamp& coordinator) const;
 
   std::shared_ptr<v1::DispatchService::StubInterface> stub_;
   WorkerIdentity identity_;
   absl::Duration patience_;
+  const DispatchObserver observer_;
   std::atomic<bool> stopped_{false};
   base::Mutex mutex_;
   grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way

@@ -53,6 +53,12 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "go on")
       ->check(CLI::PositiveNumber);
   AddEndOfTime(app, flags);
+  app.add_option("--store-patience", flags.store_patience_seconds,
+                 "seconds that a task waits for a store that is away or full")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--skew-warning-seconds", flags.skew_warning_seconds,
+                 "warns when our clock and the coordinator's differ by more")
+      ->check(CLI::PositiveNumber);
   app.add_option("--log-level", flags.log_level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust");

@@ -24,6 +24,8 @@ struct Flags {
   double ask_seconds = 3;         // between questions whether a task shall go on, at most
   // When the worker's time is over (a batch system will end it then); far away when nobody said.
   absl::Time available_until = absl::InfiniteFuture();
+  double store_patience_seconds = 600;  // with a store that is away or full, under a lease
+  double skew_warning_seconds = 10;     // between our clock and the coordinator's
   rpc::TlsFiles tls;
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/model/local_files.h"
 #include "common/model/tokenizer.h"
@@ -22,16 +23,34 @@ absl::StatusOr<model::OpenedModel> OpenThroughCoordinator(const v1::Lease& lease
   return opened;
 }
 
+// The text on this host, or an error: it is not there, or another one.
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocalCalibration(const v1::Lease& lease,
+                                                                        const std::string& file) {
+  CALDERA_ASSIGN_OR_RETURN(const auto files,
+                           model::OpenLocalFiles(lease.spec().calibration().uri()));
+  CALDERA_ASSIGN_OR_RETURN(auto text, files->Open(file));
+  CALDERA_ASSIGN_OR_RETURN(const std::string digest, model::DigestOf(*text));
+  if (digest == lease.calibration_sha256()) return text;
+  return base::DataLoss("{} is not the text of {}", text->name(), lease.job());
+}
+
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lease& lease,
                                                                    Reach reach,
                                                                    const CheckpointAccess& access) {
   const std::string& uri = lease.spec().calibration().uri();
   const std::string file = uri.substr(uri.find_last_of('/') + 1);
   if (reach == Reach::kDirect) {
-    auto files = model::OpenLocalFiles(uri);
-    if (files.ok()) return (*files)->Open(file);
+    auto local = OpenLocalCalibration(lease, file);
+    if (local.ok()) return local;
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string text, ReadRemoteCalibration(access, lease.job()));
+  const std::string digest = base::Sha256Hex(text);
+  if (digest != lease.calibration_sha256()) {
+    return base::DataLoss(
+        "calibration text {} has changed since {} was created: SHA-256 {}, "
+        "expected {}",
+        uri, lease.job(), digest, lease.calibration_sha256());
+  }
   const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
   return std::make_unique<model::MemoryByteSource>(
       file, std::vector<std::byte>(bytes, bytes + text.size()));
@@ -41,7 +60,11 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lea
 
 JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach,
                      CheckpointAccess access)
-    : job_(std::move(job)), model_(std::move(model)), reach_(reach), access_(std::move(access)) {}
+    : job_(std::move(job)), model_(std::move(model)), reach_(reach), access_(std::move(access)) {
+  auto digests = std::make_unique<DigestingSource>(std::move(model_.tensors));
+  digests_ = digests.get();
+  model_.tensors = std::move(digests);
+}
 
 absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& lease, Reach reach,
                                                            CheckpointAccess access) {

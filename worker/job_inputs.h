@@ -16,6 +16,7 @@
 #include "common/model/calibration_text.h"
 #include "common/model/model_directory.h"
 #include "worker/remote_files.h"
+#include "worker/weight_digests.h"
 
 namespace caldera::worker {
 
@@ -31,9 +32,12 @@ class JobInputs {
   // Serves this lease's job and model?
   bool Fits(const v1::Lease& lease) const;
   const model::OpenedModel& model() const { return model_; }
+  // CRC-32C of the weights that were read through model().
+  const DigestingSource& digests() const { return *digests_; }
 
   // The windows of calibration range `range` of `ranges`: a contiguous run of the drawn windows;
-  // runs differ by at most one window. Tokenises the text on first use. Errors of
+  // runs differ by at most one window. Tokenises the text on first use: this host's when its digest
+  // is the one of the lease, else the coordinator's. DATA_LOSS when that has changed too; errors of
   // calibration_text.h.
   absl::StatusOr<std::vector<std::vector<std::int32_t>>> RangeWindows(const v1::Lease& lease,
                                                                       int range, int ranges);
@@ -44,6 +48,7 @@ class JobInputs {
 
   const std::string job_;
   model::OpenedModel model_;
+  const DigestingSource* digests_ = nullptr;  // model_.tensors
   const Reach reach_;
   const CheckpointAccess access_;
   std::unique_ptr<model::TokenWindows> windows_;

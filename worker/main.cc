@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -20,6 +22,7 @@
 #include "common/rpc/channel.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/kernels/parallel.h"
+#include "worker/clock_skew.h"
 #include "worker/flags.h"
 #include "worker/metrics.h"
 #include "worker/worker_loop.h"
@@ -79,6 +82,28 @@ WorkerIdentity IdentityOf(const Flags& flags, int ranks, int threads) {
   return identity;
 }
 
+// Into the log. All outlive the client that is told to tell.
+DispatchObserver Tell(const Flags& flags, const base::Logger& log, Metrics& metrics,
+                      ClockSkew& skew) {
+  DispatchObserver observer;
+  observer.on_retry = [&flags, &log](const absl::Status& status) {
+    log.Warning("coordinator {} does not answer, trying for {} s: {}", flags.coordinator,
+                flags.patience_seconds, base::MessageOf(status));
+  };
+  observer.on_clock = [&log, &metrics, &skew](const ClockReading& reading) {
+    metrics.SetClockSkew(absl::ToDoubleSeconds(
+        reading.coordinator - (reading.sent + (reading.received - reading.sent) / 2)));
+    const std::optional<absl::Duration> told = skew.Observe(reading);
+    if (!told.has_value()) return;
+    const double seconds = absl::ToDoubleSeconds(*told);
+    log.Warning(
+        "the coordinator's clock is {:.0f} s {} this host's. No lease depends on it, but "
+        "certificates and logs do: look at NTP on both",
+        std::abs(seconds), seconds < 0 ? "behind" : "ahead of");
+  };
+  return observer;
+}
+
 absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Communicator& ranks,
                   const base::Logger& log) {
   Metrics metrics;
@@ -88,8 +113,9 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   channel_options.plaintext = flags.plaintext;
   CALDERA_ASSIGN_OR_RETURN(const auto channel,
                            rpc::MakeChannel(flags.coordinator, channel_options));
+  ClockSkew skew(absl::Seconds(flags.skew_warning_seconds));
   DispatchClient client(v1::DispatchService::NewStub(channel), identity,
-                        absl::Seconds(flags.patience_seconds));
+                        absl::Seconds(flags.patience_seconds), Tell(flags, log, metrics, skew));
   base::SystemClock clock;
   const auto metered = MakeMeteredCommunicator(ranks, metrics);
   const LeaderParts parts{
@@ -97,6 +123,7 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   LeaderOptions options;
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
   options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
+  options.store_patience = absl::Seconds(flags.store_patience_seconds);
   options.hang_timeout = absl::Seconds(flags.hang_seconds);
   options.ask = absl::Seconds(flags.ask_seconds);
   options.available_until = flags.available_until;
@@ -107,7 +134,7 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
     std::_Exit(kHungExitCode);
   };
   options.observe = [&metrics](const TaskOutcome& outcome) { metrics.Observe(outcome); };
-  return RunLeader(parts, options);
+  return base::WithContext(RunLeader(parts, options), "coordinator " + flags.coordinator);
 }
 
 int Run(const Flags& flags, dist::Communicator& ranks) {
@@ -123,8 +150,9 @@ int Run(const Flags& flags, dist::Communicator& ranks) {
   const WorkerIdentity identity = IdentityOf(flags, ranks.size(), threads);
   const absl::Status status =
       Lead(flags, identity, ranks, log.With({{"worker", identity.worker_id}}));
+  DismissFollowers(ranks);
   if (status.ok()) return 0;
-  log.Error("{}", status.ToString());
+  log.Error("{}", base::MessageOf(status));
   return 1;
 }
 

@@ -1,6 +1,7 @@
 #include "worker/matrix_inputs.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "common/base/status.h"
@@ -55,6 +56,22 @@ absl::StatusOr<decompose::PreparedHessian> LoadHessian(
       SeedFor(context.lease.spec().decomposition().seed(), fmt::format("layer {} {}", layer, name));
   return decompose::PrepareHessian(dist::SharedMatrix::FromRoot(*mean, context.ranks), seed,
                                    context.ranks);
+}
+
+absl::Status CheckUnchanged(const JobInputs& inputs, const Unit& unit,
+                            const google::protobuf::RepeatedPtrField<v1::HessianRef>& refs) {
+  const std::optional<std::uint32_t> now = inputs.digests().DigestOf(unit.weight());
+  for (const v1::HessianRef& ref : refs) {
+    if (ref.layer() != unit.layer) continue;
+    for (const v1::WeightDigest& digest : ref.weights()) {
+      if (digest.projection() != unit.path() || digest.crc32c() == now) continue;
+      return base::DataLoss(
+          "{}: {} is not what calibration range {} read: the model was changed under the job. Put "
+          "it back and resume the job, or submit it again",
+          inputs.model().tensors->name(), unit.weight(), ref.range());
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit,

@@ -37,6 +37,11 @@ absl::StatusOr<decompose::PreparedHessian> LoadHessian(
     TaskContext& context, const google::protobuf::RepeatedPtrField<v1::HessianRef>& refs, int layer,
     model::HessianKind kind);
 
+// Rank 0, after it has read all rows of the matrix: DATA_LOSS when they are not what the
+// calibration of `refs` read. Not collective.
+absl::Status CheckUnchanged(const JobInputs& inputs, const Unit& unit,
+                            const google::protobuf::RepeatedPtrField<v1::HessianRef>& refs);
+
 // The spec's options for this matrix, with q_bits in the place of the spec's where that is not 0.
 absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, const Unit& unit,
                                                       double q_bits);

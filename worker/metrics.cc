@@ -17,6 +17,7 @@
 #include "common/base/build_info.h"
 #include "common/base/process_info.h"
 #include "common/base/status.h"
+#include "common/rpc/listening.h"
 
 namespace caldera::worker {
 namespace {
@@ -81,6 +82,12 @@ struct Metrics::Impl {
           .Name("caldera_mpi_collective_seconds_total")
           .Help("Time that rank 0 spent inside collectives, by operation.")
           .Register(*registry);
+  prometheus::Gauge& skew =
+      prometheus::BuildGauge()
+          .Name("caldera_clock_skew_seconds")
+          .Help("The coordinator's time less this host's, to half of what a call takes.")
+          .Register(*registry)
+          .Add({});
   std::unique_ptr<prometheus::Exposer> exposer;
 };
 
@@ -100,7 +107,8 @@ absl::Status Metrics::Serve(const std::string& address) {
   try {
     impl_->exposer = std::make_unique<prometheus::Exposer>(address);
   } catch (const std::exception& error) {
-    return base::Unavailable("metrics endpoint {}: {}", address, error.what());
+    return base::Unavailable("metrics on {}: {}", address,
+                             rpc::WhyNoListening(address).value_or(error.what()));
   }
   impl_->exposer->RegisterCollectable(impl_->registry);
   impl_->exposer->RegisterCollectable(impl_->process);
@@ -113,6 +121,8 @@ void Metrics::Observe(const TaskOutcome& outcome) {
   impl_->durations.Add({{"kind", outcome.kind}}, kDurationBuckets).Observe(outcome.seconds);
   impl_->flops.Increment(outcome.flops);
 }
+
+void Metrics::SetClockSkew(double seconds) { impl_->skew.Set(seconds); }
 
 void Metrics::AddCollectiveSeconds(const std::string& operation, double seconds) {
   impl_->collectives.Add({{"op", operation}}).Increment(seconds);

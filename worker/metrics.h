@@ -25,6 +25,8 @@ class Metrics {
   absl::Status Serve(const std::string& address);
   // Counts a finished lease: task_attempts_total, task_duration_seconds, flops_total.
   void Observe(const TaskOutcome& outcome);
+  // Sets clock_skew_seconds: the coordinator's time less ours.
+  void SetClockSkew(double seconds);
   // Adds to mpi_collective_seconds_total{op}.
   void AddCollectiveSeconds(const std::string& operation, double seconds);
 

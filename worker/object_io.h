@@ -37,7 +37,7 @@ class ObjectIo {
   virtual absl::StatusOr<std::vector<std::byte>> Read(const v1::ObjectRef& object) = 0;
   virtual absl::StatusOr<std::unique_ptr<ObjectSink>> Create() = 0;
 
-  absl::StatusOr<v1::ObjectRef> Write(std::span<const std::byte> bytes);
+  virtual absl::StatusOr<v1::ObjectRef> Write(std::span<const std::byte> bytes);
 };
 
 // For one lease; `store` must outlive it. An object written through the second is held in memory

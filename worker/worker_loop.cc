@@ -16,6 +16,7 @@
 #include "worker/embeddings_job.h"
 #include "worker/object_io.h"
 #include "worker/probe_job.h"
+#include "worker/store_patience.h"
 
 namespace caldera::worker {
 namespace {
@@ -101,6 +102,8 @@ class LeaderLoop {
         CALDERA_RETURN_IF_ERROR(Reattach(answer.status()));
         continue;
       }
+      if (away_) parts_.log.Info("the coordinator gives leases again");
+      away_ = false;
       if (answer->drain()) break;
       if (answer->has_lease()) Serve(answer->lease());
     }
@@ -124,7 +127,10 @@ class LeaderLoop {
   // After a failed AcquireLease: wait for a coordinator that is away, register again with one that
   // has forgotten us, give up on anything else.
   absl::Status Reattach(const absl::Status& status) {
-    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+        absl::IsResourceExhausted(status)) {
+      if (!away_) parts_.log.Warning("no leases for now: {}", base::MessageOf(status));
+      away_ = true;
       absl::SleepFor(kReconnectPause);
       return absl::OkStatus();
     }
@@ -156,13 +162,21 @@ class LeaderLoop {
         parts_.client, parts_.drain, lease,
         {heartbeat_, options_.drain_timeout, options_.hang_timeout, options_.on_hang});
     CALDERA_RETURN_IF_ERROR(OpenInputs(lease));
-    const auto objects = store_ != nullptr ? MakeDirectObjectIo(*store_, lease)
-                                           : MakeStreamedObjectIo(parts_.checkpoint.stub, lease,
-                                                                  *parts_.checkpoint.clock);
+    const StorePatience patience = PatienceOf(keeper, log);
+    const auto objects = MakePatientObjectIo(
+        store_ != nullptr
+            ? MakeDirectObjectIo(*store_, lease)
+            : MakeStreamedObjectIo(parts_.checkpoint.stub, lease, *parts_.checkpoint.clock),
+        patience);
     Leader leader{*inputs_, *objects, parts_.client, keeper};
     v1::CompleteLeaseRequest done;
     if (lease.task().has_embeddings()) {
-      CALDERA_ASSIGN_OR_RETURN(*done.mutable_shard(), RunEmbeddings(lease, leader));
+      // Its sink cannot be repeated, but all of it can: it takes seconds.
+      CALDERA_RETURN_IF_ERROR(WhileStoreIsAway(patience, [&] {
+        const auto shard = RunEmbeddings(lease, leader);
+        if (shard.ok()) *done.mutable_shard() = *shard;
+        return shard.status();
+      }));
     } else {
       TaskContext context{lease, parts_.ranks, &leader, log, {}, {}};
       SendOrder(lease.SerializeAsString(), parts_.ranks);
@@ -179,6 +193,17 @@ class LeaderLoop {
     done.set_lease_id(lease.lease_id());
     done.set_attempt(lease.attempt());
     return parts_.client.CompleteLease(done);
+  }
+
+  StorePatience PatienceOf(LeaseKeeper& keeper, const base::Logger& log) const {
+    const auto told = std::make_shared<bool>(false);
+    return {options_.store_patience, [&keeper] { return keeper.StopReason(); },
+            [&keeper, log, told](const absl::Status& status) {
+              if (!*told) log.Warning("waiting for the store: {}", base::MessageOf(status));
+              *told = true;
+              keeper.SetStatus("waiting for the store: " + base::MessageOf(status));
+              keeper.Advance();  // it is no stall: this wait ends by itself
+            }};
   }
 
   absl::Status OpenInputs(const v1::Lease& lease) {
@@ -209,15 +234,16 @@ class LeaderLoop {
   absl::Duration heartbeat_ = absl::Seconds(15);  // Register tells
   std::unique_ptr<store::CheckpointStore> store_;
   std::unique_ptr<JobInputs> inputs_;
+  bool away_ = false;  // the coordinator did not answer the last AcquireLease
 };
 
 }  // namespace
 
 absl::Status RunLeader(const LeaderParts& parts, const LeaderOptions& options) {
-  const absl::Status status = LeaderLoop(parts, options).Run();
-  SendOrder("", parts.ranks);
-  return status;
+  return LeaderLoop(parts, options).Run();
 }
+
+void DismissFollowers(dist::Communicator& ranks) { SendOrder("", ranks); }
 
 void RunFollower(dist::Communicator& ranks, const base::Logger& log) {
   while (true) {

@@ -31,13 +31,14 @@ struct TaskOutcome {
 struct LeaderOptions {
   Reach reach = Reach::kDirect;  // kStreamed never touches files of this host
   absl::Duration drain_timeout = absl::Seconds(25);
-  absl::Duration hang_timeout = absl::Seconds(120);  // LeaseKeeper::Options
-  std::function<void(const std::string&)> on_hang;   // may be empty
-  absl::Duration poll = absl::Seconds(20);           // long poll for a lease
-  absl::Duration ask = absl::Seconds(3);             // between heartbeats, or less where wanted
+  absl::Duration hang_timeout = absl::Seconds(120);   // LeaseKeeper::Options
+  absl::Duration store_patience = absl::Minutes(10);  // with a store that is away or full
+  std::function<void(const std::string&)> on_hang;    // may be empty
+  absl::Duration poll = absl::Seconds(20);            // long poll for a lease
+  absl::Duration ask = absl::Seconds(3);  // between heartbeats, or less where wanted
   // The loop drains so early that a task in flight has the drain timeout to end.
   absl::Time available_until = absl::InfiniteFuture();
-  std::function<void(const TaskOutcome&)> observe;   // may be empty
+  std::function<void(const TaskOutcome&)> observe;  // may be empty
 };
 
 // Everything rank 0 works with; all outlive the loop.
@@ -50,11 +51,13 @@ struct LeaderParts {
 };
 
 // Rank 0, on the thread that owns the communicator: until a drain request or the end of its time
-// (OK), or an error that no retry mends (registration refused). Tells the followers to leave before
-// it returns.
+// (OK), or an error that no retry mends (registration refused).
 absl::Status RunLeader(const LeaderParts& parts, const LeaderOptions& options);
 
-// Every other rank: until the leader says so.
+// Rank 0, once, at its end, whether it came to lead or not.
+void DismissFollowers(dist::Communicator& ranks);
+
+// Every other rank: until it is dismissed.
 void RunFollower(dist::Communicator& ranks, const base::Logger& log);
 
 }  // namespace caldera::worker

@@ -27,6 +27,17 @@ absl::StatusCode CodeOfErrno(int error_number) {
     case EINVAL:
     case EISDIR:
       return absl::StatusCode::kInvalidArgument;
+    // Disks and file servers that may come back.
+    case EIO:
+    case ENXIO:
+    case ENODEV:
+    case ESTALE:
+    case ENOTCONN:
+    case ETIMEDOUT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case EREMOTEIO:
+      return absl::StatusCode::kUnavailable;
     default:
       return absl::StatusCode::kInternal;
   }

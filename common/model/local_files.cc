@@ -11,10 +11,13 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/sha256.h"
 #include "common/base/status.h"
 
 namespace caldera::model {
 namespace {
+
+constexpr std::size_t kHashChunk = std::size_t{1} << 20;
 
 // OUT_OF_RANGE unless [offset, offset + count) lies within `source`.
 absl::Status CheckRange(const ByteSource& source, std::uint64_t offset, std::size_t count) {
@@ -161,6 +164,17 @@ absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_o
     return base::InvalidArgument("{}: only file:// URIs and paths are local", uri_or_path);
   }
   return LocalFileSet::OpenPath(uri_or_path);
+}
+
+absl::StatusOr<std::string> DigestOf(const ByteSource& source) {
+  base::Sha256 hash;
+  std::vector<std::byte> chunk;
+  for (std::uint64_t offset = 0; offset < source.size(); offset += chunk.size()) {
+    chunk.resize(std::min<std::uint64_t>(kHashChunk, source.size() - offset));
+    CALDERA_RETURN_IF_ERROR(source.Read(offset, chunk));
+    hash.Update(chunk);
+  }
+  return hash.HexDigest();
 }
 
 absl::StatusOr<std::string> ReadText(const ByteSource& source, std::uint64_t limit) {

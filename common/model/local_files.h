@@ -97,6 +97,9 @@ class MemoryFileSet : public FileSet {
 // INVALID_ARGUMENT for another scheme and for "file://host/...".
 absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_or_path);
 
+// SHA-256 of all bytes, 64 hex digits.
+absl::StatusOr<std::string> DigestOf(const ByteSource& source);
+
 // The whole of a small text file. INVALID_ARGUMENT naming the file when it is over `limit` bytes.
 absl::StatusOr<std::string> ReadText(const ByteSource& source, std::uint64_t limit);
 absl::StatusOr<std::string> ReadText(const FileSet& files, const std::string& file,

@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/rpc/listening.h"
 
 namespace caldera::rpc {
 namespace {
@@ -58,7 +59,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
     builder.experimental().SetInterceptorCreators(std::move(interceptors));
   }
   server->server_ = builder.BuildAndStart();
-  if (!server->server_) return base::Unavailable("{}: cannot listen there", options.listen);
+  if (!server->server_) {
+    return base::Unavailable("{}: {}", options.listen,
+                             WhyNoListening(options.listen).value_or("cannot listen there"));
+  }
   server->address_ =
       options.listen.substr(0, options.listen.rfind(':') + 1) + std::to_string(server->port_);
   server->SetServing("", ServingStatus::kServing);

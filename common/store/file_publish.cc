@@ -13,6 +13,7 @@
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/store/safe_path.h"
+#include "common/store/store_error.h"
 
 namespace caldera::store {
 namespace {
@@ -36,8 +37,8 @@ absl::Status AcceptSameBytes(const std::string& sha256, const Target& target) {
 
 absl::Status CopyBytes(const ObjectBytes& object, int out, const std::string& path) {
   CALDERA_RETURN_IF_ERROR(ReadWhole(
-      object, [&](std::span<const std::byte> bytes) { return base::WriteAll(out, bytes, path); }));
-  if (fchmod(out, 0444) != 0) return base::ErrnoToStatus(errno, path);
+      object, [&](std::span<const std::byte> bytes) { return ToStoreError(base::WriteAll(out, bytes, path), path); }));
+  if (fchmod(out, 0444) != 0) return StoreError(errno, path);
   return SyncFd(out, path);
 }
 
@@ -59,7 +60,7 @@ absl::Status RenameNew(const std::string& staged, const Target& target, const st
   const int rename_error = errno;
   unlinkat(directory, staged.c_str(), 0);
   if (rename_error == EEXIST) return AcceptSameBytes(sha256, target);
-  return base::ErrnoToStatus(rename_error, target.path);
+  return StoreError(rename_error, target.path);
 }
 
 absl::Status CopyToTarget(const ObjectBytes& object, const Target& target) {
@@ -100,21 +101,21 @@ absl::Status LinkOrCopy(const ObjectFile& object, const Target& target) {
   }
   if (errno == EEXIST) return AcceptSameBytes(object.sha256, target);
   if (MeansCopy(errno)) return CopyFile(object, target);
-  return base::ErrnoToStatus(errno, target.path);
+  return StoreError(errno, target.path);
 }
 
 // Opens the directory, made where missing, and lets `give` put the file there.
 absl::Status PublishInto(const std::string& output_directory, const std::string& file,
                          const std::function<absl::Status(const Target&)>& give) {
   const bool created = !base::Exists(output_directory);
-  CALDERA_RETURN_IF_ERROR(base::MakeDirectories(output_directory));
+  CALDERA_RETURN_IF_ERROR(ToStoreError(base::MakeDirectories(output_directory), output_directory));
   if (created) {
     const auto parent = std::filesystem::path(output_directory).parent_path();
     CALDERA_RETURN_IF_ERROR(base::SyncDirectory(parent.string()));
   }
   const base::UniqueFd directory(
       open(output_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return base::ErrnoToStatus(errno, output_directory);
+  if (!directory) return StoreError(errno, output_directory);
   CALDERA_RETURN_IF_ERROR(give({directory.get(), file, output_directory + "/" + file}));
   return SyncFd(directory.get(), output_directory);
 }

@@ -17,6 +17,7 @@
 #include "common/store/s3_objects.h"
 #include "common/store/s3_publish.h"
 #include "common/store/safe_path.h"
+#include "common/store/store_error.h"
 
 namespace caldera::store {
 namespace {
@@ -29,7 +30,7 @@ const std::string& StagingName() {
 // Writes a staged object. Holds its own descriptors, so it may outlive the store.
 class FileWriter final : public ObjectWriter {
  public:
-  FileWriter(std::string directory, base::UniqueFd root, base::UniqueFd staging, std::string name)
+  FileWriter(std::string directory, StoreRoot::Fd root, base::UniqueFd staging, std::string name)
       : root_path_(std::move(directory)),
         root_(std::move(root)),
         staging_(std::move(staging)),
@@ -47,7 +48,7 @@ class FileWriter final : public ObjectWriter {
 
   absl::Status Append(std::span<const std::byte> bytes) override {
     CALDERA_RETURN_IF_ERROR(broken_);
-    broken_ = base::WriteAll(file_.get(), bytes, path_);
+    broken_ = ToStoreError(base::WriteAll(file_.get(), bytes, path_), path_);
     if (!broken_.ok()) return broken_;
     digest_.Update(bytes);
     size_ += bytes.size();
@@ -59,13 +60,13 @@ class FileWriter final : public ObjectWriter {
   absl::StatusOr<ObjectInfo> Commit() override {
     CALDERA_RETURN_IF_ERROR(broken_);
     const ObjectInfo info{.sha256 = digest_.HexDigest(), .size = size_};
-    if (fchmod(file_.get(), 0444) != 0) return base::ErrnoToStatus(errno, path_);
+    if (fchmod(file_.get(), 0444) != 0) return StoreError(errno, path_);
     CALDERA_RETURN_IF_ERROR(SyncFd(file_.get(), path_));
     const std::vector<std::string> parts = {"objects", "sha256", info.sha256.substr(0, 2)};
     const std::string object_path = root_path_ + "/" + ObjectKey(info.sha256);
     CALDERA_ASSIGN_OR_RETURN(
         const base::UniqueFd directory,
-        OpenDirectoryBelow(root_.get(), parts, MissingDirectories::kCreate, object_path));
+        OpenDirectoryBelow(root_->get(), parts, MissingDirectories::kCreate, object_path));
     CALDERA_RETURN_IF_ERROR(MoveTo(directory.get(), info, object_path));
     committed_ = true;
     CALDERA_RETURN_IF_ERROR(SyncFd(directory.get(), object_path));
@@ -85,11 +86,11 @@ class FileWriter final : public ObjectWriter {
                 : renameat(staging_.get(), name_.c_str(), directory, info.sha256.c_str());
     if (result == 0) return absl::OkStatus();
     if (errno == ENOENT) return base::FailedPrecondition("{}: staging was removed", path_);
-    return base::ErrnoToStatus(errno, object_path);
+    return StoreError(errno, object_path);
   }
 
   const std::string root_path_;
-  const base::UniqueFd root_;
+  const StoreRoot::Fd root_;
   const base::UniqueFd staging_;
   const std::string name_;
   const std::string path_;
@@ -127,20 +128,13 @@ absl::Status ListBelow(int directory, const std::string& path, const std::string
 
 }  // namespace
 
-FileStore::FileStore(std::string directory, base::UniqueFd root)
-    : directory_(std::move(directory)), uri_(FileUriOfPath(directory_)), root_(std::move(root)) {}
+FileStore::FileStore(std::unique_ptr<StoreRoot> root)
+    : directory_(root->directory()), uri_(FileUriOfPath(directory_)), root_(std::move(root)) {}
 
 absl::StatusOr<std::unique_ptr<FileStore>> FileStore::Open(const std::string& directory) {
   CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfFileUri(directory));
-  CALDERA_RETURN_IF_ERROR(base::MakeDirectories(path));
-  base::UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return base::ErrnoToStatus(errno, path);
-  for (const std::vector<std::string>& parts :
-       {std::vector<std::string>{"staging"}, std::vector<std::string>{"objects", "sha256"}}) {
-    CALDERA_RETURN_IF_ERROR(
-        OpenDirectoryBelow(root.get(), parts, MissingDirectories::kCreate, path).status());
-  }
-  return std::unique_ptr<FileStore>(new FileStore(path, std::move(root)));
+  CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<StoreRoot> root, StoreRoot::Open(path));
+  return std::unique_ptr<FileStore>(new FileStore(std::move(root)));
 }
 
 std::string FileStore::ObjectPath(const std::string& sha256) const {
@@ -150,12 +144,10 @@ std::string FileStore::ObjectPath(const std::string& sha256) const {
 absl::StatusOr<std::unique_ptr<ObjectWriter>> FileStore::Stage(const std::string& label) {
   CALDERA_RETURN_IF_ERROR(ValidateKeyPart(label));
   const std::string name = label + "-" + base::NewUuid();
-  CALDERA_ASSIGN_OR_RETURN(
-      base::UniqueFd root,
-      OpenDirectoryBelow(root_.get(), {}, MissingDirectories::kError, directory_));
+  CALDERA_ASSIGN_OR_RETURN(StoreRoot::Fd root, root_->Get());
   CALDERA_ASSIGN_OR_RETURN(
       base::UniqueFd staging,
-      OpenDirectoryBelow(root_.get(), std::span(&StagingName(), 1), MissingDirectories::kCreate,
+      OpenDirectoryBelow(root->get(), std::span(&StagingName(), 1), MissingDirectories::kCreate,
                          directory_ + "/staging"));
   auto writer = std::make_unique<FileWriter>(directory_, std::move(root), std::move(staging), name);
   CALDERA_RETURN_IF_ERROR(writer->Create());
@@ -164,15 +156,16 @@ absl::StatusOr<std::unique_ptr<ObjectWriter>> FileStore::Stage(const std::string
 
 absl::Status FileStore::RemoveStaging(const std::string& label) {
   CALDERA_RETURN_IF_ERROR(ValidateKeyPart(label));
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::string path = directory_ + "/staging";
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd staging,
-                           OpenDirectoryBelow(root_.get(), std::span(&StagingName(), 1),
+                           OpenDirectoryBelow(root->get(), std::span(&StagingName(), 1),
                                               MissingDirectories::kCreate, path));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(staging.get(), path));
   for (const std::string& name : names) {
     if (!IsStagingOf(name, label)) continue;
     if (unlinkat(staging.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
-      return base::ErrnoToStatus(errno, path + "/" + name);
+      return StoreError(errno, path + "/" + name);
     }
   }
   return absl::OkStatus();
@@ -180,9 +173,10 @@ absl::Status FileStore::RemoveStaging(const std::string& label) {
 
 absl::StatusOr<base::UniqueFd> FileStore::OpenObject(const std::string& sha256) const {
   CALDERA_RETURN_IF_ERROR(ValidateDigest(sha256));
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::string path = ObjectPath(sha256);
   const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2), sha256};
-  return OpenFileBelow(root_.get(), parts, path);
+  return OpenFileBelow(root->get(), parts, path);
 }
 
 absl::StatusOr<ObjectInfo> FileStore::StatObject(const std::string& sha256) const {
@@ -211,12 +205,13 @@ absl::Status FileStore::VerifyObject(const std::string& sha256) const {
 
 absl::Status FileStore::RemoveObject(const std::string& sha256) {
   CALDERA_RETURN_IF_ERROR(OpenObject(sha256).status());
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2)};
   CALDERA_ASSIGN_OR_RETURN(
       const base::UniqueFd directory,
-      OpenDirectoryBelow(root_.get(), parts, MissingDirectories::kError, ObjectPath(sha256)));
+      OpenDirectoryBelow(root->get(), parts, MissingDirectories::kError, ObjectPath(sha256)));
   if (unlinkat(directory.get(), sha256.c_str(), 0) != 0) {
-    return base::ErrnoToStatus(errno, ObjectPath(sha256));
+    return StoreError(errno, ObjectPath(sha256));
   }
   return SyncFd(directory.get(), ObjectPath(sha256));
 }
@@ -234,22 +229,24 @@ absl::Status FileStore::WriteKey(const std::string& key, const std::string& byte
 }
 
 absl::Status FileStore::TryWriteKey(const std::string& key, const std::string& bytes) {
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::string path = directory_ + "/" + key;
   const std::vector<std::string> parts = SplitKey(key);
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                           OpenDirectoryBelow(root_.get(), std::span(parts).first(parts.size() - 1),
+                           OpenDirectoryBelow(root->get(), std::span(parts).first(parts.size() - 1),
                                               MissingDirectories::kCreate, path));
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd staging,
-                           OpenDirectoryBelow(root_.get(), std::span(&StagingName(), 1),
+                           OpenDirectoryBelow(root->get(), std::span(&StagingName(), 1),
                                               MissingDirectories::kCreate, path));
   const std::string staged = "=key-" + base::NewUuid();  // '=': no label can be called so
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, CreateFileIn(staging.get(), staged, path));
-  absl::Status status = base::WriteAll(fd.get(), std::as_bytes(std::span(bytes)), path);
+  absl::Status status =
+      ToStoreError(base::WriteAll(fd.get(), std::as_bytes(std::span(bytes)), path), path);
   if (status.ok()) status = SyncFd(fd.get(), path);
   if (status.ok() &&
       renameat(staging.get(), staged.c_str(), directory.get(), parts.back().c_str()) != 0) {
     status = errno == EISDIR ? base::FailedPrecondition("{}: other keys lie below it", path)
-                             : base::ErrnoToStatus(errno, path);
+                             : StoreError(errno, path);
   }
   if (status.ok()) return SyncFd(directory.get(), path);
   unlinkat(staging.get(), staged.c_str(), 0);
@@ -258,9 +255,10 @@ absl::Status FileStore::TryWriteKey(const std::string& key, const std::string& b
 
 absl::StatusOr<std::string> FileStore::ReadKey(const std::string& key) const {
   CALDERA_RETURN_IF_ERROR(ValidateKey(key));
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::string path = directory_ + "/" + key;
   const std::vector<std::string> parts = SplitKey(key);
-  const auto directory = OpenDirectoryBelow(root_.get(), std::span(parts).first(parts.size() - 1),
+  const auto directory = OpenDirectoryBelow(root->get(), std::span(parts).first(parts.size() - 1),
                                             MissingDirectories::kError, path);
   if (absl::IsFailedPrecondition(directory.status()))
     return base::NotFound("{}: no such key", path);
@@ -276,15 +274,16 @@ absl::StatusOr<std::string> FileStore::ReadKey(const std::string& key) const {
 
 absl::Status FileStore::RemoveKey(const std::string& key) {
   CALDERA_RETURN_IF_ERROR(ReadKey(key).status());
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::vector<std::string> parts = SplitKey(key);
   for (std::size_t depth = parts.size(); depth > 0; --depth) {
-    const auto directory = OpenDirectoryBelow(root_.get(), std::span(parts).first(depth - 1),
+    const auto directory = OpenDirectoryBelow(root->get(), std::span(parts).first(depth - 1),
                                               MissingDirectories::kError, directory_ + "/" + key);
     CALDERA_RETURN_IF_ERROR(directory.status());
     const bool is_key = depth == parts.size();
     if (unlinkat(directory->get(), parts[depth - 1].c_str(), is_key ? 0 : AT_REMOVEDIR) != 0) {
       // A directory that still holds other keys stays.
-      return is_key ? base::ErrnoToStatus(errno, directory_ + "/" + key) : absl::OkStatus();
+      return is_key ? StoreError(errno, directory_ + "/" + key) : absl::OkStatus();
     }
     CALDERA_RETURN_IF_ERROR(SyncFd(directory->get(), directory_ + "/" + key));
   }
@@ -293,11 +292,12 @@ absl::Status FileStore::RemoveKey(const std::string& key) {
 
 absl::StatusOr<std::vector<std::string>> FileStore::ListKeys(const std::string& prefix) const {
   if (!prefix.empty()) CALDERA_RETURN_IF_ERROR(ValidateKey(prefix));
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   std::vector<std::string> keys;
   const std::vector<std::string> parts =
       prefix.empty() ? std::vector<std::string>{} : SplitKey(prefix);
   const std::string path = directory_ + "/" + prefix;
-  const auto directory = OpenDirectoryBelow(root_.get(), parts, MissingDirectories::kError, path);
+  const auto directory = OpenDirectoryBelow(root->get(), parts, MissingDirectories::kError, path);
   if (absl::IsNotFound(directory.status())) return keys;
   if (absl::IsFailedPrecondition(directory.status())) {
     if (ReadKey(prefix).ok()) keys.push_back(prefix);
@@ -315,10 +315,11 @@ absl::Status FileStore::Publish(const std::string& sha256, const std::string& ou
   if (IsS3Uri(output_uri)) return PublishToBucket(sha256, output_uri, file);
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfFileUri(output_uri));
   CALDERA_RETURN_IF_ERROR(OpenObject(sha256).status());
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   const std::vector<std::string> parts = {"objects", "sha256", sha256.substr(0, 2)};
   CALDERA_ASSIGN_OR_RETURN(
       const base::UniqueFd directory,
-      OpenDirectoryBelow(root_.get(), parts, MissingDirectories::kError, ObjectPath(sha256)));
+      OpenDirectoryBelow(root->get(), parts, MissingDirectories::kError, ObjectPath(sha256)));
   return PublishFile({directory.get(), sha256}, output, file, PublishBy::kLinkOrCopy);
 }
 
@@ -343,13 +344,14 @@ absl::Status FileStore::PublishBytes(const std::string& bytes, const std::string
                      IfPresent::kReplace);
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfFileUri(output_uri));
-  CALDERA_RETURN_IF_ERROR(base::MakeDirectories(output));
-  return base::ReplaceFile(output + "/" + file, bytes);
+  CALDERA_RETURN_IF_ERROR(ToStoreError(base::MakeDirectories(output), output));
+  return ToStoreError(base::ReplaceFile(output + "/" + file, bytes), output);
 }
 
 absl::StatusOr<std::uint64_t> FileStore::FreeBytes() const {
+  CALDERA_ASSIGN_OR_RETURN(const StoreRoot::Fd root, root_->Get());
   struct statvfs info = {};
-  if (fstatvfs(root_.get(), &info) != 0) return base::ErrnoToStatus(errno, directory_);
+  if (fstatvfs(root->get(), &info) != 0) return StoreError(errno, directory_);
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 

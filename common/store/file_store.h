@@ -2,12 +2,14 @@
 //
 //   staging/<label>-<uuid>          being written, private to its writer
 //   objects/sha256/ab/<64 hex>      finished, mode 0444, never written again
+//   objects/id                      a UUID: tells this store from an empty mount point
 //   <key>                           small files, replaced by rename
 //
 // An object is written to staging and hashed on the way, fsynced, renamed into objects/, and its
 // directory fsynced; so after a power cut an object is either whole or absent. Below the root no
 // symbolic link is ever followed: every step of a path is opened without following.
-// Several processes may use one root at the same time.
+// Several processes may use one root at the same time. While the file system is away, read-only or
+// forbidden, calls are UNAVAILABLE; once it is back they work again (store_root.h).
 #ifndef CALDERA_COMMON_STORE_FILE_STORE_H_
 #define CALDERA_COMMON_STORE_FILE_STORE_H_
 
@@ -19,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/file.h"
 #include "common/store/checkpoint_store.h"
+#include "common/store/store_root.h"
 
 namespace caldera::store {
 
@@ -50,7 +53,7 @@ class FileStore final : public CheckpointStore {
   absl::StatusOr<std::uint64_t> FreeBytes() const override;
 
  private:
-  FileStore(std::string directory, base::UniqueFd root);
+  explicit FileStore(std::unique_ptr<StoreRoot> root);
   absl::StatusOr<base::UniqueFd> OpenObject(const std::string& sha256) const;
   absl::Status TryWriteKey(const std::string& key, const std::string& bytes);
   absl::Status PublishToBucket(const std::string& sha256, const std::string& output_uri,
@@ -58,7 +61,7 @@ class FileStore final : public CheckpointStore {
 
   const std::string directory_;
   const std::string uri_;
-  const base::UniqueFd root_;
+  const std::unique_ptr<StoreRoot> root_;
 };
 
 }  // namespace caldera::store

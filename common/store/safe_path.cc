@@ -13,6 +13,7 @@
 
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/store/store_error.h"
 
 namespace caldera::store {
 namespace {
@@ -27,7 +28,7 @@ absl::Status StepError(int error_number, const std::string& part, const std::str
   if (error_number == ENOTDIR || error_number == ELOOP) {
     return base::FailedPrecondition("{}: \"{}\" is not a directory", name, part);
   }
-  return base::ErrnoToStatus(error_number, name);
+  return StoreError(error_number, name);
 }
 
 absl::StatusOr<base::UniqueFd> Step(int parent, const std::string& part, MissingDirectories missing,
@@ -38,7 +39,7 @@ absl::StatusOr<base::UniqueFd> Step(int parent, const std::string& part, Missing
     return StepError(errno, part, name);
   }
   if (mkdirat(parent, part.c_str(), 0755) != 0 && errno != EEXIST) {
-    return base::ErrnoToStatus(errno, name);
+    return StoreError(errno, name);
   }
   CALDERA_RETURN_IF_ERROR(SyncFd(parent, name));
   next = base::UniqueFd(openat(parent, part.c_str(), kDirectoryFlags));
@@ -70,7 +71,7 @@ absl::StatusOr<base::UniqueFd> OpenDirectoryBelow(int root, std::span<const std:
   base::UniqueFd directory = OpenAtOnce(root, parts, kDirectoryFlags);
   if (directory) return directory;
   directory = base::UniqueFd(openat(root, ".", kDirectoryFlags));
-  if (!directory) return base::ErrnoToStatus(errno, name);
+  if (!directory) return StoreError(errno, name);
   for (const std::string& part : parts) {
     CALDERA_ASSIGN_OR_RETURN(directory, Step(directory.get(), part, missing, name));
   }
@@ -80,7 +81,7 @@ absl::StatusOr<base::UniqueFd> OpenDirectoryBelow(int root, std::span<const std:
 absl::StatusOr<base::UniqueFd> OpenFileIn(int directory, const std::string& file,
                                           const std::string& name) {
   base::UniqueFd fd(openat(directory, file.c_str(), kFileFlags));
-  if (!fd && errno != ELOOP) return base::ErrnoToStatus(errno, name);
+  if (!fd && errno != ELOOP) return StoreError(errno, name);
   struct stat info = {};
   if (!fd || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return base::NotFound("{}: not a regular file", name);
@@ -103,18 +104,18 @@ absl::StatusOr<base::UniqueFd> CreateFileIn(int directory, const std::string& fi
                                             const std::string& name) {
   base::UniqueFd fd(
       openat(directory, file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (!fd) return base::ErrnoToStatus(errno, name);
+  if (!fd) return StoreError(errno, name);
   return fd;
 }
 
 absl::Status SyncFd(int fd, const std::string& name) {
-  if (fsync(fd) != 0) return base::ErrnoToStatus(errno, name);
+  if (fsync(fd) != 0) return StoreError(errno, name);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::uint64_t> SizeOfFd(int fd, const std::string& name) {
   struct stat info = {};
-  if (fstat(fd, &info) != 0) return base::ErrnoToStatus(errno, name);
+  if (fstat(fd, &info) != 0) return StoreError(errno, name);
   return static_cast<std::uint64_t>(info.st_size);
 }
 
@@ -126,7 +127,7 @@ absl::StatusOr<std::string> DigestOfFd(int fd, const std::string& name) {
   while (true) {
     const ssize_t count = pread(fd, buffer.data(), buffer.size(), offset);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return base::ErrnoToStatus(errno, name);
+    if (count < 0) return StoreError(errno, name);
     if (count == 0) return digest.HexDigest();
     digest.Update(std::span(buffer).first(static_cast<std::size_t>(count)));
     offset += count;
@@ -135,11 +136,11 @@ absl::StatusOr<std::string> DigestOfFd(int fd, const std::string& name) {
 
 absl::StatusOr<std::vector<std::string>> NamesIn(int directory, const std::string& name) {
   const int copy = openat(directory, ".", kDirectoryFlags);
-  if (copy < 0) return base::ErrnoToStatus(errno, name);
+  if (copy < 0) return StoreError(errno, name);
   const std::unique_ptr<DIR, CloseDirectory> stream(fdopendir(copy));
   if (!stream) {
     close(copy);
-    return base::ErrnoToStatus(errno, name);
+    return StoreError(errno, name);
   }
   std::vector<std::string> names;
   errno = 0;
@@ -147,7 +148,7 @@ absl::StatusOr<std::vector<std::string>> NamesIn(int directory, const std::strin
     const std::string found = entry->d_name;
     if (found != "." && found != "..") names.push_back(found);
   }
-  if (errno != 0) return base::ErrnoToStatus(errno, name);
+  if (errno != 0) return StoreError(errno, name);
   std::sort(names.begin(), names.end());
   return names;
 }

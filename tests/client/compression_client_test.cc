@@ -55,6 +55,24 @@ TEST(HasEnded, KnowsTheStatesThatLast) {
   }
 }
 
+TEST(StatusOfEnd, TellsDamagedBytesFromOtherFailuresAndNamesTheJob) {
+  v1::CompressionJob job;
+  job.set_name("compressionJobs/a");
+  job.set_state(v1::SUCCEEDED);
+  EXPECT_TRUE(StatusOfEnd(job).ok());
+  job.set_state(v1::CANCELLED);
+  EXPECT_TRUE(absl::IsCancelled(StatusOfEnd(job)));
+  job.set_state(v1::FAILED);
+  for (const auto& [error, code] :
+       {std::pair{absl::StatusCode::kNotFound, absl::StatusCode::kInternal},
+        std::pair{absl::StatusCode::kUnavailable, absl::StatusCode::kInternal},
+        std::pair{absl::StatusCode::kDataLoss, absl::StatusCode::kDataLoss}}) {
+    job.mutable_error()->set_code(static_cast<int>(error));
+    job.mutable_error()->set_message("the reason");
+    EXPECT_EQ(StatusOfEnd(job), absl::Status(code, "compressionJobs/a failed: the reason"));
+  }
+}
+
 TEST_F(CompressionClientTest, WatchesUntilTheJobHasEnded) {
   service_.AddStream({{Event(1), Event(2), Event(3, v1::SUCCEEDED)}, absl::OkStatus()});
 

@@ -52,5 +52,25 @@ TEST(Admission, AWorkerOfAnotherVersionIsRefused) {
   EXPECT_THAT(status.message(), HasSubstr("0.0.9"));
 }
 
+TEST(Admission, AJobOfOtherCodeFailsWhenTheCoordinatorStartsAndGoesOnWhenToldTo) {
+  Cluster cluster;
+  cluster.Create("running");
+  cluster.Create("waiting");
+  ScriptedWorker worker(&cluster, "w1");
+  ASSERT_EQ(worker.Lease().job(), "compressionJobs/running");
+  cluster.Restart("1.1+b");
+
+  const v1::CompressionJob failed = cluster.Get("running");
+  EXPECT_EQ(failed.state(), v1::FAILED);
+  EXPECT_THAT(failed.error().message(), HasSubstr("code_version was 1.0+a"));
+  EXPECT_THAT(failed.error().message(), HasSubstr("--accept-version"));
+  EXPECT_EQ(cluster.Get("waiting").state(), v1::PENDING);
+  EXPECT_EQ(cluster.Get("waiting").code_version(), "1.1+b");
+  v1::ResumeCompressionJobRequest resume;
+  resume.set_name("compressionJobs/running");
+  resume.set_accept_version(true);
+  EXPECT_EQ(Must(cluster.coordinator().ResumeJob(resume)).state(), v1::RUNNING);
+}
+
 }  // namespace
 }  // namespace caldera::coordinator

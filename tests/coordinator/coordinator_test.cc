@@ -147,6 +147,17 @@ TEST(Coordinator, AJobWhosePublishingWasInterruptedIsPublishedAfterTheRestart) {
   EXPECT_EQ(ReadOutput(cluster.path("out")), before);
 }
 
+TEST(Coordinator, LeasesTellTheTextsDigestAndAnswersTheCoordinatorsTime) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.Lease();
+  EXPECT_EQ(lease.calibration_sha256(),
+            base::Sha256Hex(Must(base::ReadFile(cluster.path("text.txt")))));
+  EXPECT_EQ(Must(worker.Heartbeat(lease, 1)).coordinator_time().seconds(),
+            absl::ToUnixSeconds(cluster.clock().Now()));
+}
+
 TEST(Coordinator, AStaleAttemptChangesNothing) {
   Cluster cluster;
   cluster.Create("a");
@@ -336,14 +347,32 @@ TEST(Coordinator, HessiansGoWhenTheCheckpointIsPublished) {
   EXPECT_EQ(ObjectsIn(cluster.path("store")), 14U + 3U);  // matrices and shards
 }
 
-TEST(Coordinator, AFullDiskWhileAShardIsMadeFailsTheJobByName) {
+TEST(Coordinator, AJobWaitsForAStoreThatIsAwayWhileAShardIsMade) {
   Cluster cluster;
   cluster.Create("a");
   ScriptedWorker worker(&cluster, "w1");
   const v1::Lease lease = worker.WorkUntilCompress();
   for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
   cluster.Drain();
-  // A store whose staging cannot be written stands for a full disk.
+  std::filesystem::rename(cluster.path("store"), cluster.path("away"));
+  const absl::Status status = worker.Complete(lease);
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(base::MessageOf(status), HasSubstr(cluster.path("store")));
+  EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
+  EXPECT_FALSE(cluster.coordinator().Snapshot().store_reachable);
+  std::filesystem::rename(cluster.path("away"), cluster.path("store"));
+  EXPECT_TRUE(worker.Complete(lease).ok());
+  EXPECT_TRUE(cluster.coordinator().Snapshot().store_reachable);
+}
+
+TEST(Coordinator, AStoreThatIsBrokenWhileAShardIsMadeFailsTheJobByName) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
+  cluster.Drain();
+  // No wait mends staging that is no directory.
   Must(base::RemoveTree(cluster.path("store/staging")));
   Must(base::WriteFile(cluster.path("store/staging"), ""));
   EXPECT_FALSE(worker.Complete(lease).ok());

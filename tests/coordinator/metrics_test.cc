@@ -27,6 +27,7 @@ TEST(Metrics, KnowEveryNameOfTheServicePage) {
   Metrics metrics;
   metrics.AttemptEnded(TaskKind::kCompress, "completed");
   metrics.TaskCompleted(TaskKind::kCompress, 3);
+  metrics.TaskExhausted(TaskKind::kCompress);
   metrics.QueueWaited(1);
   metrics.MatrixCommitted("mlp.up_proj", 0.07);
   metrics.StoreBytesWritten(100);
@@ -35,23 +36,37 @@ TEST(Metrics, KnowEveryNameOfTheServicePage) {
     ClusterSnapshot snapshot;
     snapshot.jobs["running"] = 1;
     snapshot.active.push_back({"a", 0.5, 12, absl::FromUnixSeconds(100)});
+    snapshot.store_reachable = false;
+    snapshot.store_free_bytes = 4096;
+    snapshot.state_free_bytes = 512;
     snapshot.last_heartbeats["w1"] = absl::FromUnixSeconds(99);
     return snapshot;
   });
   const std::string text = metrics.Scrape();
-  for (const char* name :
-       {"caldera_build_info{", "caldera_jobs{state=\"running\"} 1", "caldera_leases_active 0",
-        "caldera_job_progress_ratio{job_id=\"a\"} 0.5", "caldera_job_eta_seconds{job_id=\"a\"} 12",
-        "caldera_job_last_progress_timestamp_seconds{job_id=\"a\"} 100",
-        "caldera_worker_last_heartbeat_timestamp_seconds{worker_id=\"w1\"} 99",
-        "caldera_lease_expirations_total 0",
-        "caldera_task_attempts_total{kind=\"compress\",outcome=\"completed\"} 1",
-        "caldera_task_duration_seconds_count{kind=\"compress\"} 1",
-        "caldera_queue_wait_seconds_count 1",
-        "caldera_relative_error_count{projection=\"mlp.up_proj\"} 1",
-        "caldera_store_bytes_written_total 100", "caldera_store_commit_seconds_count 1",
-        "caldera_store_verify_failures_total 0", "process_resident_memory_bytes",
-        "process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"}) {
+  for (const char* name : {"caldera_build_info{",
+                           "caldera_jobs{state=\"running\"} 1",
+                           "caldera_leases_active 0",
+                           "caldera_job_progress_ratio{job_id=\"a\"} 0.5",
+                           "caldera_job_eta_seconds{job_id=\"a\"} 12",
+                           "caldera_job_last_progress_timestamp_seconds{job_id=\"a\"} 100",
+                           "caldera_worker_last_heartbeat_timestamp_seconds{worker_id=\"w1\"} 99",
+                           "caldera_lease_expirations_total 0",
+                           "caldera_task_attempts_total{kind=\"compress\",outcome=\"completed\"} 1",
+                           "caldera_task_duration_seconds_count{kind=\"compress\"} 1",
+                           "caldera_tasks_exhausted_total{kind=\"compress\"} 1",
+                           "caldera_tasks_exhausted_total{kind=\"calibrate\"} 0",
+                           "caldera_store_up 0",
+                           "caldera_store_free_bytes 4096",
+                           "caldera_state_free_bytes 512",
+                           "caldera_queue_wait_seconds_count 1",
+                           "caldera_relative_error_count{projection=\"mlp.up_proj\"} 1",
+                           "caldera_store_bytes_written_total 100",
+                           "caldera_store_commit_seconds_count 1",
+                           "caldera_store_verify_failures_total 0",
+                           "process_resident_memory_bytes",
+                           "process_cpu_seconds_total",
+                           "process_open_fds",
+                           "process_start_time_seconds"}) {
     EXPECT_THAT(text, HasSubstr(name));
   }
 }
@@ -71,7 +86,7 @@ TEST(Metrics, ATakenPortIsAClearError) {
   Metrics second;
   const absl::Status status = second.Listen(address);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(base::MessageOf(status), HasSubstr(address));
+  EXPECT_EQ(base::MessageOf(status), "metrics on " + address + ": Address already in use");
 }
 
 }  // namespace

@@ -79,6 +79,12 @@ def calls(text, method, **labels):
     return metric(text, "caldera_grpc_server_handled_total", method=method, **labels)
 
 
+def with_clock(shift):
+    """The environment of a process whose wall clock is off, such as by "-1h"."""
+    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    return {"LD_PRELOAD": str(library), "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 def children_of(pid):
     """{pid: command line} of the living children of a process."""
     children = {}
@@ -113,11 +119,11 @@ class Cluster:
         self.coordinator = None
         self.workers = []
 
-    def start_coordinator(self):
+    def start_coordinator(self, program=BIN / "caldera-coordinator"):
         address_file = self.folder / "address"
         address_file.unlink(missing_ok=True)
         self.metrics_port = free_port()
-        command = [BIN / "caldera-coordinator", "--listen", f"127.0.0.1:{self.port}",
+        command = [program, "--listen", f"127.0.0.1:{self.port}",
                    "--state-dir", self.folder / "state", "--store", self.store_uri(),
                    "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
                    "--address-file", address_file, "--check-invariants", *self.flags]
@@ -132,19 +138,19 @@ class Cluster:
     def store_uri(self):
         return self.store if "://" in str(self.store) else f"file://{self.store}"
 
-    def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=()):
-        """A plain process, or with ranks > 0 an MPI job."""
+    def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=(), environment=None):
+        """A plain process, or with ranks > 0 an MPI job; `environment` is added to ours."""
         command = [BIN / "caldera-worker", "--coordinator", self.address, "--worker-id", worker_id,
                    "--threads", threads, "--drain-timeout", 0, *flags]
         if ranks > 0:
             command = [*MPIRUN, ranks, *command]
-        self.workers.append(self._start(command, worker_id))
+        self.workers.append(self._start(command, worker_id, environment))
         return self.workers[-1]
 
-    def _start(self, command, name):
+    def _start(self, command, name, environment=None):
         with open(self.folder / f"{name}.log", "ab") as log:
             return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                    stdout=log, stderr=log, env=self.environment,
+                                    stdout=log, stderr=log, env={**self.environment, **(environment or {})},
                                     start_new_session=True)
 
     def log(self, name):

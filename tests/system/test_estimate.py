@@ -95,6 +95,20 @@ def test_the_rates_of_another_machine_replace_those_of_this_one(make_model, tmp_
     assert (slow["workers"], slow["cores"]) == (2, 4)
 
 
+def test_a_coordinator_says_the_same_of_the_model_on_its_host(make_model, start_cluster, tmp_path):
+    model, rates = make_model("smollm2", **SMALL), tmp_path / "rates.json"
+    flags = ["--rank", 8, "--q-bits", 2.5, "--workers", 3, "--cores", 2, "--rates", rates]
+    rates.write_text(json.dumps(cluster.caldera_json("estimate", model)))
+    here = cluster.caldera_json("estimate", model, *flags)
+    running = start_cluster()
+    assert running.caldera_json("estimate", model, *flags) == here
+    refused = running.caldera("estimate", model, "--rank", 32)
+    assert refused.returncode == FAILED and "decomposition.rank" in refused.stderr
+    missing = running.caldera("estimate", tmp_path / "none")
+    assert missing.returncode == NOT_FOUND and "none" in missing.stderr
+    assert running.caldera_json("list")["jobs"] == []
+
+
 def test_the_table_is_for_people(make_model):
     done = cluster.caldera("estimate", make_model("smollm2", **SMALL), "--rank", 8)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 #include "worker/compress_job.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -46,6 +47,27 @@ TEST(CompressJob, StoresTheSameBytesForAnyNumberOfRanks) {
   ASSERT_EQ(alone.size(), 14U);
   EXPECT_EQ(WholeJob(2), alone);
   EXPECT_EQ(WholeJob(3), alone);
+}
+
+TEST_F(CompressJobTest, NoticesWeightsThatChangedSinceTheCalibration) {
+  const v1::Lease lease = Lease(1);
+  // In place, with the same names, shapes and sizes; one bit.
+  auto tensors = coordinator::RandomTensors(SmallConfig());
+  const auto changed = std::find_if(tensors.begin(), tensors.end(), [](const auto& tensor) {
+    return tensor.declaration.name == "model.layers.1.self_attn.q_proj.weight";
+  });
+  ASSERT_NE(changed, tensors.end());
+  changed->bytes[20] ^= std::byte{1};
+  coordinator::WriteBytes(fixture_.model_path() + "/model.safetensors",
+                          Must(model::WriteSafetensors({}, tensors)));
+  // The fingerprint samples a file this small whole; take it as unchanged.
+  v1::Lease unnoticed = lease;
+  unnoticed.set_model_sha256(Must(model::OpenModel(fixture_.model_path())).fingerprint_sha256);
+
+  ExpectAllFail(unnoticed, absl::IsDataLoss);
+  const std::string error = base::MessageOf(fixture_.Run(unnoticed, 1, RunCompress).front());
+  EXPECT_THAT(error, testing::HasSubstr("model.layers.1.self_attn.q_proj.weight"));
+  EXPECT_THAT(error, testing::HasSubstr("changed under the job"));
 }
 
 TEST_F(CompressJobTest, CommitsEachMatrixOfTheLayerUnderItsName) {

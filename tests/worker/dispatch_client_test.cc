@@ -14,11 +14,11 @@ class DispatchClientTest : public testing::Test {
  protected:
   ~DispatchClientTest() override { server_->Shutdown(absl::ZeroDuration()); }
 
-  std::unique_ptr<DispatchClient> Client(absl::Duration patience) {
+  std::unique_ptr<DispatchClient> Client(absl::Duration patience, DispatchObserver observer = {}) {
     WorkerIdentity identity{"worker-7", "incarnation", "1.2.3", "host", 4, 8, 1 << 20};
     return std::make_unique<DispatchClient>(
         v1::DispatchService::NewStub(rpc::MakeChannel(server_->address(), {}).value()),
-        std::move(identity), patience);
+        std::move(identity), patience, std::move(observer));
   }
 
   DispatchTestServer service_;
@@ -92,6 +92,35 @@ TEST_F(DispatchClientTest, RetriesEveryCallThatIsIdempotent) {
   service_.FailCalls(1, base::DeadlineExceeded("slow"));
   EXPECT_TRUE(client_->FailLease({}).ok());
   EXPECT_EQ(service_.calls(), 8);
+}
+
+TEST_F(DispatchClientTest, WaitsForACoordinatorWhoseDiskIsFullAndSaysSoOnce) {
+  std::vector<absl::Status> told;
+  const auto client =
+      Client(absl::Hours(1), {[&told](const absl::Status& status) { told.push_back(status); }});
+  service_.FailCalls(3, base::ResourceExhausted("state database: full"));
+
+  EXPECT_TRUE(client->CommitMatrix({}).ok());
+  EXPECT_EQ(service_.calls(), 4);
+  EXPECT_EQ(told, std::vector<absl::Status>{base::ResourceExhausted("state database: full")});
+}
+
+TEST_F(DispatchClientTest, ReadsTheCoordinatorsClock) {
+  std::vector<ClockReading> readings;
+  const auto client = Client(
+      absl::Hours(1), {nullptr, [&](const ClockReading& reading) { readings.push_back(reading); }});
+  ASSERT_TRUE(client->Register().ok());
+  ASSERT_TRUE(client->Heartbeat({}).ok());
+  EXPECT_TRUE(readings.empty()) << "a coordinator that does not tell";
+
+  service_.SetTime(absl::FromUnixSeconds(1000) + absl::Milliseconds(500));
+  ASSERT_TRUE(client->Register().ok());
+  ASSERT_TRUE(client->Heartbeat({}).ok());
+  ASSERT_EQ(readings.size(), 2U);
+  for (const ClockReading& reading : readings) {
+    EXPECT_EQ(reading.coordinator, absl::FromUnixSeconds(1000) + absl::Milliseconds(500));
+    EXPECT_LE(reading.sent, reading.received);
+  }
 }
 
 TEST_F(DispatchClientTest, DoesNotRetryAStaleLease) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "caldera/v1/dispatch.grpc.pb.h"
 #include "common/base/mutex.h"
 #include "common/rpc/status_conversion.h"
@@ -45,6 +46,13 @@ class DispatchTestServer final : public v1::DispatchService::Service {
     const int last = heartbeat_calls_ + more;
     while (heartbeat_calls_ < last) changed_.Wait(mutex_);
   }
+  // What the coordinator's clock says from now on.
+  void SetTime(absl::Time time) {
+    base::MutexLock lock(mutex_);
+    time_.set_seconds(absl::ToUnixSeconds(time));
+    time_.set_nanos(static_cast<int>(
+        absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(absl::ToUnixSeconds(time)))));
+  }
   void Offer(const v1::AcquireLeaseResponse& offer) {
     base::MutexLock lock(mutex_);
     offer_ = offer;
@@ -64,6 +72,7 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   grpc::Status Register(grpc::ServerContext* /*context*/, const v1::RegisterRequest* request,
                         v1::RegisterResponse* response) override {
     response->set_heartbeat_milliseconds(1000);
+    *response->mutable_coordinator_time() = Get(time_);
     return Take(*request, registrations_);
   }
   grpc::Status AcquireLease(grpc::ServerContext* /*context*/,
@@ -80,6 +89,7 @@ class DispatchTestServer final : public v1::DispatchService::Service {
     while (holding_ && !context->IsCancelled()) changed_.WaitFor(mutex_, absl::Milliseconds(1));
     if (holding_ && std::chrono::system_clock::now() < context->deadline()) ++heartbeats_dropped_;
     response->set_directive(directive_);
+    *response->mutable_coordinator_time() = time_;
     if (heartbeat_failure_.ok()) heartbeats_.push_back(*request);
     return rpc::ToGrpc(heartbeat_failure_);
   }
@@ -139,6 +149,7 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   int heartbeats_dropped_ = 0;
   absl::Status heartbeat_failure_;
   Directive directive_ = v1::HeartbeatResponse::CONTINUE;
+  google::protobuf::Timestamp time_;
   v1::AcquireLeaseResponse offer_;
   std::vector<v1::RegisterRequest> registrations_;
   std::vector<v1::AcquireLeaseRequest> acquisitions_;

@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/file.h"
+#include "common/base/sha256.h"
 #include "common/model/local_files.h"
 #include "common/model/model_directory.h"
 #include "common/rpc/channel.h"
@@ -93,6 +94,7 @@ class JobFixture {
     lease.set_lease_id("lease");
     lease.set_attempt(1);
     lease.set_job(kJob);
+    lease.set_calibration_sha256(base::Sha256Hex(Must(base::ReadFile(text_path()))));
     lease.set_model_sha256(Must(model::OpenModel(model_path())).fingerprint_sha256);
     v1::JobSpec& spec = *lease.mutable_spec();
     spec.set_model_uri("file://" + model_path());

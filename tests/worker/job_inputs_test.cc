@@ -89,6 +89,33 @@ TEST(JobInputs, RefusesAModelWithAnotherFingerprint) {
   }
 }
 
+TEST(JobInputs, ReadsTheTextThroughTheCoordinatorWhereThisHostHasAnother) {
+  JobFixture fixture;
+  v1::Lease lease = fixture.MakeLease();
+  const auto local = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access()));
+  const auto elsewhere = Must(base::TempDirectory::Create());
+  Must(base::WriteFile(elsewhere.path() + "/text.txt", SmallText(900)));
+  lease.mutable_spec()->mutable_calibration()->set_uri("file://" + elsewhere.path() + "/text.txt");
+
+  const auto inputs = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access()));
+
+  EXPECT_EQ(Must(inputs->RangeWindows(lease, 0, 2)), Must(local->RangeWindows(lease, 0, 2)));
+}
+
+TEST(JobInputs, RefusesATextThatHasChanged) {
+  JobFixture fixture;
+  const v1::Lease lease = fixture.MakeLease();
+  Must(base::WriteFile(fixture.text_path(), SmallText(600) + std::string(100, 'x')));
+
+  for (const Reach reach : {Reach::kDirect, Reach::kStreamed}) {
+    const auto inputs = Must(JobInputs::Open(lease, reach, fixture.access()));
+    const auto windows = inputs->RangeWindows(lease, 0, 1);
+    EXPECT_TRUE(absl::IsDataLoss(windows.status())) << windows.status();
+    EXPECT_THAT(base::MessageOf(windows.status()), HasSubstr(fixture.text_path()));
+    EXPECT_THAT(base::MessageOf(windows.status()), HasSubstr(lease.calibration_sha256()));
+  }
+}
+
 TEST(JobInputs, ServesLeasesOfItsOwnJobAndModelOnly) {
   JobFixture fixture;
   const v1::Lease lease = fixture.MakeLease();

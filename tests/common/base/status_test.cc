@@ -40,7 +40,9 @@ TEST(Status, ErrnoBecomesACodeThatCallersCanActOn) {
   EXPECT_TRUE(absl::IsResourceExhausted(ErrnoToStatus(ENOSPC, "x")));
   EXPECT_TRUE(absl::IsResourceExhausted(ErrnoToStatus(EFBIG, "x")));
   EXPECT_TRUE(absl::IsAlreadyExists(ErrnoToStatus(EEXIST, "x")));
-  EXPECT_TRUE(absl::IsInternal(ErrnoToStatus(EIO, "x")));
+  EXPECT_TRUE(absl::IsUnavailable(ErrnoToStatus(EIO, "x")));
+  EXPECT_TRUE(absl::IsUnavailable(ErrnoToStatus(ESTALE, "x")));
+  EXPECT_TRUE(absl::IsInternal(ErrnoToStatus(EBADF, "x")));
   EXPECT_EQ(MessageOf(ErrnoToStatus(ENOENT, "/a/b")), "/a/b: No such file or directory");
 }
 
