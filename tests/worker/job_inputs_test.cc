@@ -76,6 +76,19 @@ TEST(JobInputs, GoesThroughTheCoordinatorWhereThisHostHasAnotherModel) {
   EXPECT_EQ((*inputs)->model().config, SmallConfig());
 }
 
+TEST(JobInputs, GoesThroughTheCoordinatorForWhatLiesOutsideItsRoots) {
+  JobFixture fixture;
+  const v1::Lease lease = fixture.MakeLease();
+  const auto root = Must(base::TempDirectory::Create());
+  const auto roots = Must(base::AllowedRoots::Make({root.path()}));
+
+  const auto inputs = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access(), roots));
+
+  const auto direct = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access()));
+  EXPECT_NE(inputs->model().files->name(), direct->model().files->name());
+  EXPECT_EQ(Must(inputs->RangeWindows(lease, 0, 1)), Must(direct->RangeWindows(lease, 0, 1)));
+}
+
 TEST(JobInputs, RefusesAModelWithAnotherFingerprint) {
   JobFixture fixture;
   v1::Lease lease = fixture.MakeLease();
