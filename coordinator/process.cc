@@ -112,16 +112,18 @@ absl::Status Process::Parts::OpenCore() {
   return absl::OkStatus();
 }
 
-// Encryption alone keeps nobody out.
+// Encryption alone keeps nobody out. (What is allowed without any, rpc::Server says.)
 absl::Status Process::Parts::CheckClosed() const {
-  const rpc::ServerOptions& server_options = options.server;
-  const bool closed = !options.token_file.empty() || !server_options.tls.ca_file.empty();
-  const bool meant = server_options.plaintext == rpc::PlaintextPolicy::kAnywhere;
-  if (closed || meant || rpc::IsLoopback(server_options.listen)) return absl::OkStatus();
+  const rpc::ServerOptions& listen = options.server;
+  const bool closed = !options.token_file.empty() || !listen.tls.ca_file.empty();
+  const bool meant = listen.plaintext == rpc::PlaintextPolicy::kAnywhere;
+  if (listen.tls.empty() || closed || meant || rpc::IsLoopback(listen.listen)) {
+    return absl::OkStatus();
+  }
   return base::FailedPrecondition(
       "{}: whoever reaches this address could use it: give a token file, an authority of client "
       "certificates, or allow it explicitly",
-      server_options.listen);
+      listen.listen);
 }
 
 absl::Status Process::Parts::OpenGuard() {
@@ -175,8 +177,9 @@ void Process::Parts::RefreshTokens() {
   if (tokens == nullptr) return;
   const absl::StatusOr<rpc::TokenFile::Change> change = tokens->Refresh();
   const std::string error = change.ok() ? "" : base::MessageOf(change.status());
-  if (!error.empty() && error != token_error)
+  if (!error.empty() && error != token_error) {
     log.Error("{}; the tokens stay what they were", error);
+  }
   token_error = error;
   if (change.ok() && *change == rpc::TokenFile::Change::kReloaded) {
     log.Info("{} has changed: {} tokens", tokens->path(), tokens->table()->size());

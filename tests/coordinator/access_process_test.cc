@@ -4,14 +4,16 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <filesystem>
 #include <future>
 #include <sstream>
 
 #include "absl/time/clock.h"
+#include "caldera/v1/checkpoint.grpc.pb.h"
 #include "caldera/v1/compression.grpc.pb.h"
 #include "common/base/sha256.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/chunked.h"
 #include "common/rpc/health.h"
 #include "coordinator/access_rules.h"
 #include "coordinator/error_details.h"
@@ -214,6 +216,47 @@ TEST_F(Access, AJobTellsWhoMadeItAndEachHasSoManyOpen) {
   EXPECT_EQ(ReasonOf(second), kReasonTooManyOpenJobs);
   spec.set_output_uri(spec.output_uri() + "-2");
   EXPECT_EQ(Must(Create(admin_, spec)).owner(), "root");
+}
+
+TEST_F(Access, AJobMayNameNothingOutsideTheAllowedRoots) {
+  ProcessOptions options = Options();
+  options.allow_roots = {directory_.path() + "/jobs"};
+  Must(base::MakeDirectories(options.allow_roots[0]));
+  Start(options);
+  const v1::JobSpec inside = WriteTinyJob(options.allow_roots[0]);
+  const v1::JobSpec outside = WriteTinyJob(directory_.path());
+  std::vector<v1::JobSpec> specs(3, inside);
+  specs[0].set_model_uri(outside.model_uri());
+  specs[1].set_output_uri(outside.output_uri());
+  specs[2].mutable_calibration()->set_uri(outside.calibration().uri());
+  for (const v1::JobSpec& spec : specs) {
+    const absl::Status status = Create(user_, spec).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << status;
+    EXPECT_EQ(ReasonOf(status), kReasonPlaceNotAllowed);
+  }
+  EXPECT_TRUE(Create(user_, inside).ok());
+}
+
+TEST_F(Access, AModelFileThatBecomesALinkOutOfTheRootsIsNotRead) {
+  ProcessOptions options = Options();
+  options.allow_roots = {directory_.path() + "/jobs"};
+  Must(base::MakeDirectories(options.allow_roots[0]));
+  Start(options);
+  const v1::JobSpec spec = WriteTinyJob(options.allow_roots[0]);
+  v1::ReadRequest request;
+  request.set_job(Must(Create(user_, spec)).name());
+  request.mutable_location()->set_model_file("config.json");
+  const auto stub = v1::CheckpointService::NewStub(Channel(user_));
+  const auto read = [&] {
+    return rpc::DownloadRange(*stub, request, {}, clock_,
+                              [](std::span<const std::byte>) { return absl::OkStatus(); })
+        .status();
+  };
+  EXPECT_TRUE(read().ok());
+  const std::string file = options.allow_roots[0] + "/model/config.json";
+  std::filesystem::remove(file);
+  std::filesystem::create_symlink(token_file_, file);
+  EXPECT_TRUE(absl::IsPermissionDenied(read())) << read();
 }
 
 TEST_F(Access, AFieldThatIsTooLongIsNamed) {

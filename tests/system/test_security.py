@@ -216,7 +216,7 @@ def test_a_new_certificate_is_used_without_a_restart(start_secure, authorities, 
     cluster = start_secure(*server_flags(in_use))
 
     def healthy(authority):
-        return cluster.run(tls(authority, "client"), "health", "--patience", 1).returncode == 0
+        return cluster.run(tls(authority, "client"), "health", "--patience", 30).returncode == 0
 
     assert healthy(authorities.ours) and not healthy(authorities.others)
     for name in ("ca.pem", "server.pem", "server.key"):

@@ -79,14 +79,18 @@ TEST(JobInputs, GoesThroughTheCoordinatorWhereThisHostHasAnotherModel) {
 TEST(JobInputs, GoesThroughTheCoordinatorForWhatLiesOutsideItsRoots) {
   JobFixture fixture;
   const v1::Lease lease = fixture.MakeLease();
+  v1::Lease unknown_there = lease;
+  unknown_there.set_job("compressionJobs/unknown");
   const auto root = Must(base::TempDirectory::Create());
   const auto roots = Must(base::AllowedRoots::Make({root.path()}));
 
-  const auto inputs = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access(), roots));
+  const auto streamed = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access(), roots));
 
-  const auto direct = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access()));
-  EXPECT_NE(inputs->model().files->name(), direct->model().files->name());
-  EXPECT_EQ(Must(inputs->RangeWindows(lease, 0, 1)), Must(direct->RangeWindows(lease, 0, 1)));
+  const auto direct = Must(JobInputs::Open(unknown_there, Reach::kDirect, fixture.access()));
+  EXPECT_EQ(Must(streamed->RangeWindows(lease, 0, 1)),
+            Must(direct->RangeWindows(unknown_there, 0, 1)));
+  EXPECT_TRUE(absl::IsNotFound(
+      JobInputs::Open(unknown_there, Reach::kDirect, fixture.access(), roots).status()));
 }
 
 TEST(JobInputs, RefusesAModelWithAnotherFingerprint) {
