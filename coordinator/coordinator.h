@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/allowed_roots.h"
 #include "common/base/mutex.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/cluster_core.h"
@@ -41,6 +42,8 @@ struct CoordinatorOptions {
   absl::Duration longest_wait = absl::Seconds(30);  // of AcquireLease
   // How long publishing waits for a store or an output that is away or full.
   absl::Duration store_patience = absl::Minutes(10);
+  int max_open_jobs = 0;                            // of one owner; 0 = no limit
+  base::AllowedRoots roots;                         // of models, texts and outputs
 };
 
 // Borrowed; they outlive the coordinator.
@@ -59,8 +62,10 @@ class Coordinator {
   ~Coordinator();
 
   // --- Users. Errors as compression.proto says, with details.
-  // Plans first: takes as long as tokenising the text.
-  absl::StatusOr<v1::CompressionJob> CreateJob(const v1::CreateCompressionJobRequest& request);
+  // Plans first: takes as long as tokenising the text. `owner` is the caller's name
+  // (access_guard.h); RESOURCE_EXHAUSTED when he has max_open_jobs.
+  absl::StatusOr<v1::CompressionJob> CreateJob(const v1::CreateCompressionJobRequest& request,
+                                               const std::string& owner = "");
   absl::StatusOr<v1::CompressionJob> GetJob(const std::string& name);
   // Reads the headers of the model.
   absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request);
@@ -112,6 +117,7 @@ class Coordinator {
   ClusterSnapshot Snapshot();
   store::CheckpointStore& store() { return *dependencies_.store; }
   ModelCache& models() { return models_; }
+  const base::AllowedRoots& roots() const { return options_.roots; }
   Observer& observer() { return *dependencies_.core.observer; }
 
  private:

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "common/rpc/client_token.h"
 #include "common/rpc/credentials.h"
 
 namespace caldera::worker {
@@ -27,6 +29,8 @@ struct Flags {
   double store_patience_seconds = 600;  // with a store that is away or full, under a lease
   double skew_warning_seconds = 10;     // between our clock and the coordinator's
   rpc::TlsFiles tls;
+  rpc::TokenPlace token;
+  std::vector<std::string> allow_roots;  // empty = every place
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };
 

@@ -24,23 +24,23 @@ absl::StatusOr<model::OpenedModel> OpenThroughCoordinator(const v1::Lease& lease
 }
 
 // The text on this host, or an error: it is not there, or another one.
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocalCalibration(const v1::Lease& lease,
-                                                                        const std::string& file) {
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocalCalibration(
+    const v1::Lease& lease, const std::string& file, const base::AllowedRoots& roots) {
   CALDERA_ASSIGN_OR_RETURN(const auto files,
-                           model::OpenLocalFiles(lease.spec().calibration().uri()));
+                           model::OpenLocalFiles(lease.spec().calibration().uri(), roots));
   CALDERA_ASSIGN_OR_RETURN(auto text, files->Open(file));
   CALDERA_ASSIGN_OR_RETURN(const std::string digest, model::DigestOf(*text));
   if (digest == lease.calibration_sha256()) return text;
   return base::DataLoss("{} is not the text of {}", text->name(), lease.job());
 }
 
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lease& lease,
-                                                                   Reach reach,
-                                                                   const CheckpointAccess& access) {
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(
+    const v1::Lease& lease, Reach reach, const CheckpointAccess& access,
+    const base::AllowedRoots& roots) {
   const std::string& uri = lease.spec().calibration().uri();
   const std::string file = uri.substr(uri.find_last_of('/') + 1);
   if (reach == Reach::kDirect) {
-    auto local = OpenLocalCalibration(lease, file);
+    auto local = OpenLocalCalibration(lease, file, roots);
     if (local.ok()) return local;
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string text, ReadRemoteCalibration(access, lease.job()));
@@ -59,25 +59,30 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lea
 }  // namespace
 
 JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach,
-                     CheckpointAccess access)
-    : job_(std::move(job)), model_(std::move(model)), reach_(reach), access_(std::move(access)) {
+                     CheckpointAccess access, const base::AllowedRoots& roots)
+    : job_(std::move(job)),
+      model_(std::move(model)),
+      reach_(reach),
+      access_(std::move(access)),
+      roots_(roots) {
   auto digests = std::make_unique<DigestingSource>(std::move(model_.tensors));
   digests_ = digests.get();
   model_.tensors = std::move(digests);
 }
 
 absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& lease, Reach reach,
-                                                           CheckpointAccess access) {
+                                                           CheckpointAccess access,
+                                                           const base::AllowedRoots& roots) {
   if (reach == Reach::kDirect) {
-    auto local = model::OpenModel(lease.spec().model_uri());
+    auto local = model::OpenModel(lease.spec().model_uri(), roots);
     if (local.ok() && local->fingerprint_sha256 == lease.model_sha256()) {
       return std::unique_ptr<JobInputs>(
-          new JobInputs(lease.job(), *std::move(local), reach, std::move(access)));
+          new JobInputs(lease.job(), *std::move(local), reach, std::move(access), roots));
     }
   }
   CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened, OpenThroughCoordinator(lease, access));
   return std::unique_ptr<JobInputs>(
-      new JobInputs(lease.job(), std::move(opened), reach, std::move(access)));
+      new JobInputs(lease.job(), std::move(opened), reach, std::move(access), roots));
 }
 
 bool JobInputs::Fits(const v1::Lease& lease) const {
@@ -86,7 +91,7 @@ bool JobInputs::Fits(const v1::Lease& lease) const {
 
 absl::StatusOr<model::TokenWindows> JobInputs::LoadWindows(const v1::Lease& lease) const {
   CALDERA_ASSIGN_OR_RETURN(const auto tokenizer, model::LoadTokenizer(*model_.files));
-  CALDERA_ASSIGN_OR_RETURN(const auto file, OpenCalibration(lease, reach_, access_));
+  CALDERA_ASSIGN_OR_RETURN(const auto file, OpenCalibration(lease, reach_, access_, roots_));
   CALDERA_ASSIGN_OR_RETURN(const auto ids, model::TokenizeFile(*file, *tokenizer));
   const v1::Calibration& calibration = lease.spec().calibration();
   model::CalibrationOptions options;
