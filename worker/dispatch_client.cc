@@ -29,14 +29,16 @@ DispatchClient::DispatchClient(std::shared_ptr<v1::DispatchService::StubInterfac
     : stub_(std::move(stub)), identity_(std::move(identity)), patience_(patience) {}
 
 template <typename Call>
-absl::Status DispatchClient::Retry(Call call) {
+absl::Status DispatchClient::Retry(Call call, WhenFull when_full) {
   const absl::Time give_up = absl::Now() + patience_;
   absl::Duration backoff = kFirstBackoff;
   while (true) {
     grpc::ClientContext context;
     SetDeadline(context, kCallTimeout);
     const absl::Status status = rpc::FromGrpc(call(&context));
-    if (status.ok() || !MayRetry(status) || absl::Now() + backoff > give_up) return status;
+    const bool waits = when_full == WhenFull::kRetry && absl::IsResourceExhausted(status);
+    const bool again = MayRetry(status) || waits;
+    if (status.ok() || !again || absl::Now() + backoff > give_up) return status;
     if (stopped_) return base::Cancelled("the worker is stopping");
     absl::SleepFor(backoff);
     backoff = std::min(backoff * 2, kLongestBackoff);
@@ -112,9 +114,13 @@ absl::Status DispatchClient::CommitHessians(const v1::CommitHessiansRequest& req
 
 absl::Status DispatchClient::CompleteLease(const v1::CompleteLeaseRequest& request) {
   v1::CompleteLeaseResponse response;
-  return Retry([&](grpc::ClientContext* context) {
-    return stub_->CompleteLease(context, request, &response);
-  });
+  // Nothing is lost when a store without room for the shard ends the attempt, and its report tells
+  // the user.
+  return Retry(
+      [&](grpc::ClientContext* context) {
+        return stub_->CompleteLease(context, request, &response);
+      },
+      WhenFull::kReturn);
 }
 
 absl::Status DispatchClient::FailLease(const v1::FailLeaseRequest& request) {

@@ -32,7 +32,9 @@ struct WorkerIdentity {
 
 class DispatchClient {
  public:
-  // `stub` is used from several threads; `patience` bounds the retries of one call.
+  // `stub` is used from several threads; `patience` bounds the retries of one call. Calls are
+  // retried while the coordinator is away; all but CompleteLease also while its disk is full
+  // (RESOURCE_EXHAUSTED), since the work that they tell of would have to be done again.
   DispatchClient(std::shared_ptr<v1::DispatchService::StubInterface> stub, WorkerIdentity identity,
                  absl::Duration patience);
 
@@ -53,8 +55,9 @@ class DispatchClient {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  enum class WhenFull { kReturn, kRetry };
   template <typename Call>
-  absl::Status Retry(Call call);
+  absl::Status Retry(Call call, WhenFull when_full = WhenFull::kRetry);
 
   std::shared_ptr<v1::DispatchService::StubInterface> stub_;
   WorkerIdentity identity_;

@@ -112,10 +112,13 @@ class LeaderLoop {
     return absl::OkStatus();
   }
 
-  // After a failed AcquireLease: wait for a coordinator that is away, register again with one that
-  // has forgotten us, give up on anything else.
+  // After a failed AcquireLease: wait for a coordinator that is away or whose disk is full,
+  // register again with one that has forgotten us, give up on anything else.
   absl::Status Reattach(const absl::Status& status) {
-    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status)) {
+    if (status != no_lease_) parts_.log.Warning("no lease: {}", status.ToString());
+    no_lease_ = status;
+    if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+        absl::IsResourceExhausted(status)) {
       absl::SleepFor(kReconnectPause);
       return absl::OkStatus();
     }
@@ -194,6 +197,7 @@ class LeaderLoop {
   const LeaderParts& parts_;
   const LeaderOptions& options_;
   absl::Duration heartbeat_ = absl::Seconds(15);
+  absl::Status no_lease_;  // why AcquireLease failed last, so that it is told once
   std::unique_ptr<store::CheckpointStore> store_;
   std::unique_ptr<JobInputs> inputs_;
 };

@@ -87,6 +87,16 @@ TEST_F(DispatchClientTest, RetriesEveryCallThatIsIdempotent) {
   EXPECT_EQ(service_.calls(), 8);
 }
 
+TEST_F(DispatchClientTest, WaitsForRoomOnTheCoordinatorsDiskUnlessNothingWouldBeLost) {
+  service_.FailCalls(1, base::ResourceExhausted("disk full"));
+  EXPECT_TRUE(client_->CommitMatrix({}).ok());
+  EXPECT_EQ(service_.calls(), 2);
+
+  service_.FailCalls(1, base::ResourceExhausted("disk full"));
+  EXPECT_TRUE(absl::IsResourceExhausted(client_->CompleteLease({})));
+  EXPECT_EQ(service_.calls(), 3);
+}
+
 TEST_F(DispatchClientTest, DoesNotRetryAStaleLease) {
   service_.FailCalls(1, base::FailedPrecondition("stale lease"));
 
