@@ -12,6 +12,10 @@ namespace caldera::coordinator {
 Coordinator::Calls Coordinator::CollectCalls() {
   Calls calls;
   JobNames changed = core_->TakeChangedJobs();
+  if (time_passed_) {
+    for (const std::string& job : unfinished_) publishing_.erase(job);
+    changed.merge(std::exchange(unfinished_, {}));
+  }
   CollectLeaseCalls(changed, &calls);
   changed.merge(core_->TakeChangedJobs());  // giving leases makes events
   CollectPublishCalls(changed, &calls);
@@ -188,12 +192,29 @@ void Coordinator::RemoveUnused(const std::set<std::string>& objects) {
       if (core_->IsUsed(object) || pinned_.count(object) > 0) continue;
       removing_.insert(object);
     }
-    const absl::Status status = dependencies_.store->RemoveObject(object);
-    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
-      dependencies_.core.log.Warning("removing object {}: {}", object, base::MessageOf(status));
-    }
+    RemoveObject(object);
     base::MutexLock lock(mutex_);
     removing_.erase(object);
+  }
+}
+
+void Coordinator::RemoveDamaged(const std::vector<std::string>& objects) {
+  for (const std::string& object : objects) {
+    {
+      base::MutexLock lock(mutex_);
+      removing_.insert(object);
+    }
+    // Again, now that nobody can commit to it: it may have been made anew meanwhile.
+    if (absl::IsDataLoss(dependencies_.store->VerifyObject(object))) RemoveObject(object);
+    base::MutexLock lock(mutex_);
+    removing_.erase(object);
+  }
+}
+
+void Coordinator::RemoveObject(const std::string& object) {
+  const absl::Status status = dependencies_.store->RemoveObject(object);
+  if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
+    dependencies_.core.log.Warning("removing object {}: {}", object, base::MessageOf(status));
   }
 }
 

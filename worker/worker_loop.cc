@@ -125,8 +125,8 @@ class LeaderLoop {
     return absl::OkStatus();
   }
 
-  // After a failed AcquireLease: wait for a coordinator that is away, register again with one that
-  // has forgotten us, give up on anything else.
+  // After a failed AcquireLease: wait for a coordinator that is away or whose disk is full,
+  // register again with one that has forgotten us, give up on anything else.
   absl::Status Reattach(const absl::Status& status) {
     if (absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
         absl::IsResourceExhausted(status)) {
