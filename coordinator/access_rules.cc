@@ -8,6 +8,7 @@ namespace {
 constexpr AccessRule kRules[] = {
     {"CompressionService", "CreateCompressionJob", Access::kUsers},
     {"CompressionService", "GetCompressionJob", Access::kUsers},
+    {"CompressionService", "Estimate", Access::kUsers},
     {"CompressionService", "ListCompressionJobs", Access::kUsers},
     {"CompressionService", "CancelCompressionJob", Access::kUsers},
     {"CompressionService", "ResumeCompressionJob", Access::kUsers},

@@ -23,7 +23,7 @@ grpc::ServerUnaryReactor* CompressionService::GetCompressionJob(
 grpc::ServerUnaryReactor* CompressionService::Estimate(grpc::CallbackServerContext* context,
                                                        const v1::EstimateRequest* request,
                                                        v1::EstimateResponse* response) {
-  return RunUnary(context, pools_.slow, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.slow, response,
                   [this, request] { return coordinator_->Estimate(*request); });
 }
 

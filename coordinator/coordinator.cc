@@ -117,7 +117,7 @@ absl::StatusOr<v1::EstimateResponse> Coordinator::Estimate(const v1::EstimateReq
     base::MutexLock lock(mutex_);
     usual = SetupOf(core_->state(), core_->policy(), core_->Now());
   }
-  return coordinator::Estimate(request, usual);
+  return coordinator::Estimate(request, usual, options_.roots);
 }
 
 absl::StatusOr<v1::ListCompressionJobsResponse> Coordinator::ListJobs(

@@ -90,11 +90,16 @@ model::WorkerSetup SetupOf(const ClusterState& state, const LeasePolicy& policy,
 }
 
 absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request,
-                                              const model::WorkerSetup& usual) {
+                                              const model::WorkerSetup& usual,
+                                              const base::AllowedRoots& roots) {
   CALDERA_RETURN_IF_ERROR(CheckRequest(request));
   const v1::JobSpec spec = WithDefaults(request.spec());
   const model::WorkerSetup setup = ToSetup(request.setup(), usual);
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(spec.model_uri()));
+  CALDERA_RETURN_IF_ERROR(
+      WithReason(base::WithContext(roots.CheckUri(spec.model_uri()), "spec.model_uri"),
+                 kReasonPlaceNotAllowed));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model,
+                           model::OpenModel(spec.model_uri(), roots));
   std::vector<model::SettingViolation> found;
   const absl::StatusOr<model::Estimate> estimate =
       model::EstimateJob(model, SettingsOf(spec), setup, ToRates(request.rates()), found);

@@ -114,7 +114,8 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   SetDeadline(context, kCallTimeout);
   {
     const base::MutexLock lock(mutex_);
-    if (request.lease_id() == stopped_lease_) return base::Cancelled("the task is over");
+    const bool over = !request.lease_id().empty() && request.lease_id() == stopped_lease_;
+    if (over) return base::Cancelled("the task is over");
     beating_ = &context;
   }
   const absl::Time sent = absl::Now();

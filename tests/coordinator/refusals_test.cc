@@ -16,9 +16,13 @@ using testing::HasSubstr;
 
 class RefusalsTest : public testing::Test {
  protected:
-  absl::Status Refuse(const std::string& peer, const std::string& reason = kReasonMissingToken) {
+  absl::Status Answer(const std::string& peer, const std::string& reason = kReasonMissingToken) {
     return refusals_.Answer(peer, "GetCompressionJob",
                             WithReason(absl::UnauthenticatedError("no token"), reason));
+  }
+  absl::StatusCode Refuse(const std::string& peer,
+                          const std::string& reason = kReasonMissingToken) {
+    return Answer(peer, reason).code();
   }
   int Lines() const {
     const std::string text = stream_.str();
@@ -33,7 +37,7 @@ class RefusalsTest : public testing::Test {
 };
 
 TEST_F(RefusalsTest, TheAnswerIsTheStatusAndALineSaysWhoAndWhy) {
-  EXPECT_EQ(Refuse("a").code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Refuse("a"), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(Lines(), 1);
   for (const char* part : {"\"peer\":\"a\"", "\"method\":\"GetCompressionJob\"",
                            "\"reason\":\"MISSING_TOKEN\"", "no token", "\"level\":\"warning\""}) {
@@ -53,26 +57,26 @@ TEST_F(RefusalsTest, EachPeerAndReasonIsLoggedOnceInAWhile) {
 }
 
 TEST_F(RefusalsTest, WhoGoesOnIsToldToWait) {
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(Refuse("a").code(), absl::StatusCode::kUnauthenticated);
-  const absl::Status status = Refuse("a");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Refuse("a"), absl::StatusCode::kUnauthenticated);
+  const absl::Status status = Answer("a");
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(status), kReasonTooManyRefusals);
   EXPECT_EQ(rpc::GetRetryDelay(status), absl::Seconds(1));
-  EXPECT_EQ(Refuse("b").code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Refuse("b"), absl::StatusCode::kUnauthenticated);
   clock_.Advance(absl::Seconds(1));
-  EXPECT_EQ(Refuse("a").code(), absl::StatusCode::kUnauthenticated);
-  EXPECT_EQ(Refuse("a").code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Refuse("a"), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Refuse("a"), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(RefusalsTest, PeersBeyondThoseItRemembersCountAsOne) {
   for (const char* peer : {"a", "b", "c", "d"}) Refuse(peer);
   for (const char* peer : {"e", "f", "g"}) {
-    EXPECT_EQ(Refuse(peer).code(), absl::StatusCode::kUnauthenticated);
+    EXPECT_EQ(Refuse(peer), absl::StatusCode::kUnauthenticated);
   }
-  EXPECT_EQ(Refuse("h").code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(Refuse("d").code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Refuse("h"), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Refuse("d"), absl::StatusCode::kUnauthenticated);
   clock_.Advance(absl::Minutes(11));
-  EXPECT_EQ(Refuse("i").code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(Refuse("i"), absl::StatusCode::kUnauthenticated);
   EXPECT_THAT(stream_.str(), HasSubstr("\"peer\":\"i\""));
 }
 
