@@ -96,7 +96,7 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   SetDeadline(context, kCallTimeout);
   {
     const base::MutexLock lock(mutex_);
-    if (request.lease_id() == stopped_lease_) return base::Cancelled("the task is over");
+    if (heartbeats_stopped_) return base::Cancelled("the task is over");
     beating_ = &context;
   }
   const absl::Status status = rpc::FromGrpc(stub_->Heartbeat(&context, request, &response));
@@ -106,10 +106,15 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   return response;
 }
 
-void DispatchClient::StopHeartbeats(const std::string& lease_id) {
+void DispatchClient::StopHeartbeats() {
   const base::MutexLock lock(mutex_);
-  stopped_lease_ = lease_id;
+  heartbeats_stopped_ = true;
   if (beating_ != nullptr) beating_->TryCancel();
+}
+
+void DispatchClient::AllowHeartbeats() {
+  const base::MutexLock lock(mutex_);
+  heartbeats_stopped_ = false;
 }
 
 absl::StatusOr<v1::CommitMatrixResponse> DispatchClient::CommitMatrix(
