@@ -114,8 +114,7 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   SetDeadline(context, kCallTimeout);
   {
     const base::MutexLock lock(mutex_);
-    const bool over = !request.lease_id().empty() && request.lease_id() == stopped_lease_;
-    if (over) return base::Cancelled("the task is over");
+    if (heartbeats_stopped_) return base::Cancelled("the task is over");
     beating_ = &context;
   }
   const absl::Time sent = absl::Now();
@@ -127,10 +126,15 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   return response;
 }
 
-void DispatchClient::StopHeartbeats(const std::string& lease_id) {
+void DispatchClient::StopHeartbeats() {
   const base::MutexLock lock(mutex_);
-  stopped_lease_ = lease_id;
+  heartbeats_stopped_ = true;
   if (beating_ != nullptr) beating_->TryCancel();
+}
+
+void DispatchClient::AllowHeartbeats() {
+  const base::MutexLock lock(mutex_);
+  heartbeats_stopped_ = false;
 }
 
 absl::StatusOr<v1::CommitMatrixResponse> DispatchClient::CommitMatrix(

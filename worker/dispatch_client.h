@@ -57,8 +57,9 @@ class DispatchClient {
   // One try only: the next heartbeat is the retry. Fills in worker id and incarnation.
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Heartbeats of this lease return CANCELLED soon, now and later.
-  void StopHeartbeats(const std::string& lease_id) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Between the two, heartbeats return CANCELLED at once, the one under way too.
+  void StopHeartbeats() ABSL_LOCKS_EXCLUDED(mutex_);
+  void AllowHeartbeats() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);
   absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
@@ -81,7 +82,7 @@ class DispatchClient {
   base::Mutex mutex_;
   grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way
   grpc::ClientContext* beating_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the heartbeat under way
-  std::string stopped_lease_ ABSL_GUARDED_BY(mutex_);
+  bool heartbeats_stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace caldera::worker

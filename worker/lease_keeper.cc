@@ -21,9 +21,11 @@ LeaseKeeper::LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const
       drain_(drain),
       lease_id_(lease.lease_id()),
       attempt_(lease.attempt()),
-      options_(options),
-      beating_([this] { BeatOnAndOn(); }),
-      watching_([this] { Watch(); }) {}
+      options_(options) {
+  client_.AllowHeartbeats();
+  beating_ = std::thread([this] { BeatOnAndOn(); });
+  watching_ = std::thread([this] { Watch(); });
+}
 
 LeaseKeeper::~LeaseKeeper() {
   {
@@ -31,7 +33,7 @@ LeaseKeeper::~LeaseKeeper() {
     done_ = true;
     done_changed_.NotifyAll();
   }
-  client_.StopHeartbeats(lease_id_);
+  client_.StopHeartbeats();
   beating_.join();
   watching_.join();
 }

@@ -44,7 +44,8 @@ class LeaseKeeper {
     std::function<void(const std::string&)> on_hang = nullptr;
   };
 
-  // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper.
+  // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper; a client
+  // has one keeper at a time.
   LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const v1::Lease& lease,
               Options options);
   ~LeaseKeeper();
