@@ -21,11 +21,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/base/allowed_roots.h"
 #include "common/base/mutex.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/cluster_core.h"
 #include "coordinator/commit_queue.h"
+#include "coordinator/coordinator_options.h"
 #include "coordinator/job_desk.h"
 #include "coordinator/lease_desk.h"
 #include "coordinator/model_cache.h"
@@ -34,26 +34,6 @@
 #include "coordinator/thread_pool.h"
 
 namespace caldera::coordinator {
-
-struct CoordinatorOptions {
-  CoreOptions core;
-  std::string version;                              // into manifests
-  std::string code_version;                         // into jobs: version and commit
-  absl::Duration longest_wait = absl::Seconds(30);  // of AcquireLease
-  // How long publishing waits for a store or an output that is away or full.
-  absl::Duration store_patience = absl::Minutes(10);
-  int max_open_jobs = 0;                            // of one owner; 0 = no limit
-  base::AllowedRoots roots;                         // of models, texts and outputs
-};
-
-// Borrowed; they outlive the coordinator.
-struct CoordinatorDependencies {
-  CoreDependencies core;
-  store::CheckpointStore* store = nullptr;
-  ThreadPool* pool = nullptr;  // publishing runs there
-  // What core.states is, when it writes behind; null: every transition is durable at once.
-  CommitQueue* commits = nullptr;
-};
 
 class Coordinator {
  public:

@@ -36,8 +36,9 @@ absl::Status AcceptSameBytes(const std::string& sha256, const Target& target) {
 }
 
 absl::Status CopyBytes(const ObjectBytes& object, int out, const std::string& path) {
-  CALDERA_RETURN_IF_ERROR(ReadWhole(
-      object, [&](std::span<const std::byte> bytes) { return ToStoreError(base::WriteAll(out, bytes, path), path); }));
+  CALDERA_RETURN_IF_ERROR(ReadWhole(object, [&](std::span<const std::byte> bytes) {
+    return ToStoreError(base::WriteAll(out, bytes, path), path);
+  }));
   if (fchmod(out, 0444) != 0) return StoreError(errno, path);
   return SyncFd(out, path);
 }

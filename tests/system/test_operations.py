@@ -13,6 +13,7 @@ import pytest
 import checkpoints
 import cluster as clusters
 import recipes
+import test_security as security
 
 FAILED, NOT_FOUND, UNAVAILABLE, CONFLICT = 1, 3, 5, 7
 LAYERS = 2
@@ -45,13 +46,13 @@ class Scene:
         self.mounted = []
         self.name = ""
 
-    def start(self, flags=SHORT, store=None):
-        self.cluster = clusters.Cluster(self.folder / "cluster", flags, store=store, port=clusters.free_port())
+    def start(self, flags=SHORT, **options):
+        self.cluster = clusters.Cluster(self.folder / "cluster", flags, port=clusters.free_port(), **options)
         return self.cluster
 
-    def open(self, flags=SHORT, store=None):
+    def open(self, flags=SHORT, **options):
         """A cluster that runs."""
-        cluster = self.start(flags, store)
+        cluster = self.start(flags, **options)
         cluster.start_coordinator()
         self.tell()
         return cluster
@@ -375,6 +376,36 @@ def new_version(scene, undisturbed):
     scene.recipe.do()
     printed = scene.recipe.over()
     assert "node1 " in printed
+    assert checkpoints.digests(scene.output) == undisturbed
+
+
+def make_server_certificate(authority, folder, days):
+    """server.pem and server.key of 127.0.0.1 in a new folder."""
+    folder.mkdir()
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    security.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=server",
+                     "-keyout", folder / "server.key", "-out", folder / "request")
+    security.openssl("x509", "-req", "-in", folder / "request", "-CA", authority / "ca.pem", "-CAkey",
+                     authority / "ca.key", "-CAcreateserial", "-days", days, "-extfile", folder / "names",
+                     "-out", folder / "server.pem")
+
+
+@scenario("A certificate expires")
+def certificate_expires(scene, undisturbed):
+    security.make_authority(scene.folder / "authority")
+    for name, days in (("old", 2), ("new", 90)):
+        make_server_certificate(scene.folder / "authority", scene.folder / name, days)
+    in_use = scene.folder / "in-use"
+    in_use.symlink_to("old")
+    trust = {"CALDERA_TLS_CA": str(scene.folder / "authority" / "ca.pem")}
+    cluster = scene.open([*SHORT, "--tls-cert", in_use / "server.pem", "--tls-key", in_use / "server.key"],
+                         environment=trust)
+    scene.recipe.set(TLS_DIR=in_use, NEW_TLS_DIR="new", **trust)
+    scene.in_the_middle()
+    assert "will expire" in scene.recipe.shows(code=FAILED)
+    scene.recipe.do()
+    scene.recipe.over()
+    cluster.wait(scene.name)
     assert checkpoints.digests(scene.output) == undisturbed
 
 
