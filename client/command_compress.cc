@@ -135,9 +135,11 @@ absl::Status JobError(const v1::CompressionJob& job) {
 
 absl::StatusOr<v1::CompressionJob> RunJob(LocalCluster& cluster, const v1::JobSpec& spec) {
   const Supervisor supervisor(cluster);
+  rpc::ChannelOptions channel;
+  CALDERA_ASSIGN_OR_RETURN(channel.token,
+                           rpc::ClientToken::Open({.file = "", .value = cluster.token()}));
   CALDERA_ASSIGN_OR_RETURN(
-      const auto client,
-      CompressionClient::Connect(cluster.address(), rpc::ChannelOptions(), absl::Seconds(2)));
+      const auto client, CompressionClient::Connect(cluster.address(), channel, absl::Seconds(2)));
   CALDERA_ASSIGN_OR_RETURN(const v1::CompressionJob job, CreateOrContinue(*client, spec));
   ProgressPrinter progress(StderrTerminal());
   auto ended = client->Watch(job.name(), 0, [&](const v1::JobEvent& event) {

@@ -20,6 +20,7 @@ struct CommonFlags {
   std::string output = "table";
   double patience_seconds = 10;
   rpc::ChannelOptions channel;
+  rpc::TokenPlace token;
 };
 
 class Context {
@@ -58,6 +59,7 @@ void AddLplr(CLI::App& app, Context& context, Action& action);
 void AddExport(CLI::App& app, Context& context, Action& action);
 void AddVersion(CLI::App& app, Context& context, Action& action);
 void AddRecover(CLI::App& app, Action& action);
+void AddToken(CLI::App& app, Action& action);
 
 }  // namespace caldera::client
 

@@ -8,8 +8,12 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "client/secret_file.h"
 #include "common/base/file.h"
+#include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/base/uuid.h"
+#include "common/rpc/token.h"
 
 namespace caldera::client {
 namespace {
@@ -39,12 +43,24 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
     const LocalClusterOptions& options) {
   std::unique_ptr<LocalCluster> cluster(new LocalCluster(options));
   CALDERA_RETURN_IF_ERROR(base::MakeDirectories(cluster->log_directory()));
+  CALDERA_RETURN_IF_ERROR(cluster->MakeToken());
   CALDERA_RETURN_IF_ERROR(cluster->StartCoordinator());
   for (int i = 0; i < options.workers; ++i) {
     CALDERA_ASSIGN_OR_RETURN(ChildProcess worker, cluster->StartWorker(i));
     cluster->workers_.push_back(std::move(worker));
   }
   return cluster;
+}
+
+// Workers are told by a file: environments and command lines can be read by others.
+absl::Status LocalCluster::MakeToken() {
+  token_ = rpc::NewToken(base::SystemEntropy());
+  const rpc::TokenRecord record{"local", rpc::Role::kAdmin, base::Sha256Hex(token_),
+                                absl::InfiniteFuture()};
+  const std::string secret_file = options_.directory + "/token";
+  CALDERA_RETURN_IF_ERROR(base::RemoveTree(secret_file));
+  CALDERA_RETURN_IF_ERROR(WriteSecretFile(secret_file, token_));
+  return base::ReplaceFile(options_.directory + "/tokens", rpc::FormatTokenLine(record) + "\n");
 }
 
 absl::Status LocalCluster::StartCoordinator() {
@@ -59,6 +75,8 @@ absl::Status LocalCluster::StartCoordinator() {
                    options_.directory + "/state",
                    "--store",
                    "file://" + options_.directory + "/store",
+                   "--token-file",
+                   options_.directory + "/tokens",
                    "--address-file",
                    address_file};
   if (!options_.metrics_listen.empty()) {
@@ -96,7 +114,11 @@ absl::StatusOr<ChildProcess> LocalCluster::StartWorker(int index) const {
       // The store and the coordinator are this machine's: what is not done at once can be repeated.
       "--drain-timeout", "0"};
   child.command.insert(child.command.end(), worker.begin(), worker.end());
-  child.environment = {"OMP_WAIT_POLICY=passive"};
+  // The variables of another cluster, which the user may have set, are not for this one.
+  child.environment = {
+      "OMP_WAIT_POLICY=passive", "CALDERA_TOKEN_FILE=" + options_.directory + "/token",
+      "CALDERA_TOKEN=",          "CALDERA_TLS_CA=",
+      "CALDERA_TLS_CERT=",       "CALDERA_TLS_KEY="};
   child.log_file = fmt::format("{}/worker-{}.log", log_directory(), index);
   return ChildProcess::Start(child);
 }

@@ -31,6 +31,9 @@ class LocalCluster {
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(const LocalClusterOptions& options);
 
   const std::string& address() const { return address_; }
+  // Lets its holder do everything. Made at each start, so that other users of the machine, who can
+  // reach the port, cannot use the cluster.
+  const std::string& token() const { return token_; }
   std::string log_directory() const;
   // OK while the coordinator and at least one worker live. A worker that died is started again, up
   // to five times in all; after that INTERNAL tells how it ended.
@@ -40,11 +43,13 @@ class LocalCluster {
 
  private:
   explicit LocalCluster(const LocalClusterOptions& options) : options_(options) {}
+  absl::Status MakeToken();
   absl::Status StartCoordinator();
   absl::StatusOr<ChildProcess> StartWorker(int index) const;
 
   const LocalClusterOptions options_;
   std::string address_;
+  std::string token_;
   std::unique_ptr<ChildProcess> coordinator_;
   std::vector<ChildProcess> workers_;
   int restarts_ = 0;

@@ -30,6 +30,7 @@ int Run(int argc, char** argv) {
   AddLplr(app, context, action);
   AddExport(app, context, action);
   AddRecover(app, action);
+  AddToken(app, action);
   AddVersion(app, context, action);
   try {
     app.parse(argc, argv);

@@ -10,6 +10,7 @@
 #include "common/rpc/chunked.h"
 #include "coordinator/job_files.h"
 #include "coordinator/lease_desk.h"
+#include "coordinator/request_limits.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -133,6 +134,11 @@ class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
   }
 
   void Take(const v1::WriteRequest& request) {
+    const absl::Status limits = CheckRequestLimits(request);
+    if (!limits.ok()) {
+      Finish(rpc::ToGrpc(limits));
+      return;
+    }
     if (key_.upload_id.empty()) key_ = {request.upload_id(), FenceOf(request)};
     const absl::StatusOr<std::optional<v1::ObjectRef>> result = uploads_->Write(key_, request);
     if (!result.ok()) {
@@ -162,25 +168,33 @@ class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
 grpc::ServerUnaryReactor* CheckpointService::ListFiles(grpc::CallbackServerContext* context,
                                                        const v1::ListFilesRequest* request,
                                                        v1::ListFilesResponse* response) {
-  return RunUnary(context, pools_.slow, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.slow, response,
                   [this, request] { return coordinator::ListFiles(coordinator_, *request); });
 }
 
 grpc::ServerWriteReactor<v1::ReadResponse>* CheckpointService::Read(
-    grpc::CallbackServerContext* /*context*/, const v1::ReadRequest* request) {
+    grpc::CallbackServerContext* context, const v1::ReadRequest* request) {
+  const Admission admission = guard_->Admit(context, __func__, *request);
+  if (!admission.status.ok()) {
+    return Refuse<grpc::ServerWriteReactor<v1::ReadResponse>>(admission.status);
+  }
   // gRPC owns the reactor from here on; OnDone ends it.
   return std::make_unique<ReadReactor>(coordinator_, pools_.slow.pool, *request).release();
 }
 
 grpc::ServerReadReactor<v1::WriteRequest>* CheckpointService::Write(
-    grpc::CallbackServerContext* /*context*/, v1::WriteResponse* response) {
+    grpc::CallbackServerContext* context, v1::WriteResponse* response) {
+  const Admission admission = guard_->Admit(context, __func__);
+  if (!admission.status.ok()) {
+    return Refuse<grpc::ServerReadReactor<v1::WriteRequest>>(admission.status);
+  }
   return std::make_unique<WriteReactor>(uploads_, pools_.slow.pool, response).release();
 }
 
 grpc::ServerUnaryReactor* CheckpointService::QueryWriteStatus(
     grpc::CallbackServerContext* context, const v1::QueryWriteStatusRequest* request,
     v1::QueryWriteStatusResponse* response) {
-  return RunUnary(context, pools_.slow, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.slow, response,
                   [this, request]() -> absl::StatusOr<v1::QueryWriteStatusResponse> {
                     CALDERA_ASSIGN_OR_RETURN(
                         const std::int64_t size,

@@ -13,8 +13,9 @@ namespace caldera::coordinator {
 // Borrows all. Thread-safe.
 class CheckpointService final : public v1::CheckpointService::CallbackService {
  public:
-  CheckpointService(Coordinator* coordinator, Uploads* uploads, CallPools pools)
-      : coordinator_(coordinator), uploads_(uploads), pools_(pools) {}
+  CheckpointService(Coordinator* coordinator, Uploads* uploads, const AccessGuard* guard,
+                    CallPools pools)
+      : coordinator_(coordinator), uploads_(uploads), guard_(guard), pools_(pools) {}
 
   grpc::ServerUnaryReactor* ListFiles(grpc::CallbackServerContext* context,
                                       const v1::ListFilesRequest* request,
@@ -30,6 +31,7 @@ class CheckpointService final : public v1::CheckpointService::CallbackService {
  private:
   Coordinator* const coordinator_;
   Uploads* const uploads_;
+  const AccessGuard* const guard_;
   const CallPools pools_;
 };
 

@@ -8,11 +8,11 @@
 
 namespace caldera::coordinator {
 
-// Borrows both. Thread-safe.
+// Borrows all. Thread-safe.
 class CompressionService final : public v1::CompressionService::CallbackService {
  public:
-  CompressionService(Coordinator* coordinator, CallPools pools)
-      : coordinator_(coordinator), pools_(pools) {}
+  CompressionService(Coordinator* coordinator, const AccessGuard* guard, CallPools pools)
+      : coordinator_(coordinator), guard_(guard), pools_(pools) {}
 
   grpc::ServerUnaryReactor* CreateCompressionJob(grpc::CallbackServerContext* context,
                                                  const v1::CreateCompressionJobRequest* request,
@@ -43,6 +43,7 @@ class CompressionService final : public v1::CompressionService::CallbackService 
 
  private:
   Coordinator* const coordinator_;
+  const AccessGuard* const guard_;
   const CallPools pools_;
 };
 

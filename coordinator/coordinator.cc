@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "coordinator/coordinator_section.h"
 #include "coordinator/job_graph.h"
+#include "coordinator/job_quota.h"
 #include "coordinator/planner.h"
 #include "coordinator/resume.h"
 #include "coordinator/spec.h"
@@ -25,9 +26,9 @@ absl::Status CheckCreate(const v1::CreateCompressionJobRequest& request) {
 }
 
 JobRequest RequestOf(const v1::CreateCompressionJobRequest& request,
-                     const std::string& code_version) {
+                     const std::string& code_version, const std::string& owner) {
   return {request.job_id(), request.request_id(), base::Sha256Hex(request.SerializeAsString()),
-          code_version, request.priority()};
+          code_version,     request.priority(),   owner};
 }
 
 }  // namespace
@@ -37,6 +38,7 @@ Coordinator::Coordinator(CoordinatorOptions options, CoordinatorDependencies dep
     : options_(std::move(options)),
       dependencies_(std::move(dependencies)),
       receipts_(dependencies_.store, dependencies_.core.log),
+      models_(options_.roots),
       core_(std::move(core)),
       jobs_(core_.get()),
       leases_(core_.get()) {}
@@ -72,21 +74,25 @@ Coordinator::~Coordinator() {
 }
 
 absl::StatusOr<v1::CompressionJob> Coordinator::CreateJob(
-    const v1::CreateCompressionJobRequest& request) {
+    const v1::CreateCompressionJobRequest& request, const std::string& owner) {
   CALDERA_RETURN_IF_ERROR(CheckCreate(request));
-  const JobRequest job = RequestOf(request, options_.code_version);
+  const JobRequest job = RequestOf(request, options_.code_version, owner);
   {
     Section section(this);
     CALDERA_ASSIGN_OR_RETURN(const auto repeated, jobs_.FindRepeated(job));
     if (repeated.has_value()) return *repeated;
+    CALDERA_RETURN_IF_ERROR(CheckJobQuota(core_->state(), owner, options_.max_open_jobs));
   }
-  CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, PlanJob(request.spec(), *dependencies_.store));
+  CALDERA_ASSIGN_OR_RETURN(const JobPlan plan,
+                           PlanJob(request.spec(), *dependencies_.store, options_.roots));
   const CommitQueue::Position since = Position();
   v1::CompressionJob created;
   JobRecord record;
   {
     Section section(this);
     if (request.validate_only()) return jobs_.Preview(job, plan);
+    // Again: planning takes time, and others of the same owner may have been made meanwhile.
+    CALDERA_RETURN_IF_ERROR(CheckJobQuota(core_->state(), owner, options_.max_open_jobs));
     CALDERA_ASSIGN_OR_RETURN(created, jobs_.Insert(job, plan));
     CALDERA_ASSIGN_OR_RETURN(const base::JobId id, ParseJobName(created.name()));
     record = core_->state().jobs.at(id.value()).record;
@@ -118,12 +124,14 @@ absl::StatusOr<v1::CompressionJob> Coordinator::ResumeJob(
   CALDERA_ASSIGN_OR_RETURN(const JobState job, FindJobState(request.name()));
   if (!HasEnded(job.record.job.state())) return GetJob(request.name());
   CALDERA_RETURN_IF_ERROR(CheckResumable(job.record));
-  CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, ReplanJob(job.record.job.spec()));
+  CALDERA_ASSIGN_OR_RETURN(const JobPlan plan, ReplanJob(job.record.job.spec(), options_.roots));
   const OtherVersion other =
       request.accept_version() ? OtherVersion::kAccept : OtherVersion::kRefuse;
   CALDERA_RETURN_IF_ERROR(CheckDrift(job.record, plan, options_.code_version, other));
   CALDERA_RETURN_IF_ERROR(CheckCommitted(job, *dependencies_.store));
   Section section(this);
+  CALDERA_RETURN_IF_ERROR(
+      CheckJobQuota(core_->state(), job.record.job.owner(), options_.max_open_jobs));
   return jobs_.Resume(job.record.id, options_.code_version);
 }
 

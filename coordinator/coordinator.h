@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/allowed_roots.h"
 #include "common/base/mutex.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/cluster_core.h"
@@ -38,6 +39,8 @@ struct CoordinatorOptions {
   std::string version;                              // into manifests
   std::string code_version;                         // into jobs: version and commit
   absl::Duration longest_wait = absl::Seconds(30);  // of AcquireLease
+  int max_open_jobs = 0;                            // of one owner; 0 = no limit
+  base::AllowedRoots roots;                         // of models, texts and outputs
 };
 
 // Borrowed; they outlive the coordinator.
@@ -56,8 +59,10 @@ class Coordinator {
   ~Coordinator();
 
   // --- Users. Errors as compression.proto says, with details.
-  // Plans first: takes as long as tokenising the text.
-  absl::StatusOr<v1::CompressionJob> CreateJob(const v1::CreateCompressionJobRequest& request);
+  // Plans first: takes as long as tokenising the text. `owner` is the caller's name
+  // (access_guard.h); RESOURCE_EXHAUSTED when he has max_open_jobs.
+  absl::StatusOr<v1::CompressionJob> CreateJob(const v1::CreateCompressionJobRequest& request,
+                                               const std::string& owner = "");
   absl::StatusOr<v1::CompressionJob> GetJob(const std::string& name);
   absl::StatusOr<v1::ListCompressionJobsResponse> ListJobs(
       const v1::ListCompressionJobsRequest& request);
@@ -107,6 +112,7 @@ class Coordinator {
   ClusterSnapshot Snapshot();
   store::CheckpointStore& store() { return *dependencies_.store; }
   ModelCache& models() { return models_; }
+  const base::AllowedRoots& roots() const { return options_.roots; }
   Observer& observer() { return *dependencies_.core.observer; }
 
  private:

@@ -221,7 +221,9 @@ void Coordinator::PublishJob(const base::JobId& job) {
     Section section(this);
     workers = core_->state().workers;
   }
-  const auto model = models_.Open(state->record.job);
+  // Again: a symbolic link on its way may be another one since the job was made.
+  const absl::Status place = options_.roots.CheckUri(state->record.job.spec().output_uri());
+  const auto model = place.ok() ? models_.Open(state->record.job) : place;
   absl::StatusOr<v1::JobResult> result = v1::JobResult();
   if (!model.ok()) {
     result = model.status();

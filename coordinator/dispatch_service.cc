@@ -36,13 +36,15 @@ class AcquireReactor : public grpc::ServerUnaryReactor {
 grpc::ServerUnaryReactor* DispatchService::Register(grpc::CallbackServerContext* context,
                                                     const v1::RegisterRequest* request,
                                                     v1::RegisterResponse* response) {
-  return RunUnary(context, pools_.quick, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.quick, response,
                   [this, request] { return coordinator_->Register(*request); });
 }
 
-grpc::ServerUnaryReactor* DispatchService::AcquireLease(grpc::CallbackServerContext* /*context*/,
+grpc::ServerUnaryReactor* DispatchService::AcquireLease(grpc::CallbackServerContext* context,
                                                         const v1::AcquireLeaseRequest* request,
                                                         v1::AcquireLeaseResponse* response) {
+  const Admission admission = guard_->Admit(context, __func__, *request);
+  if (!admission.status.ok()) return Refuse<grpc::ServerUnaryReactor>(admission.status);
   // gRPC owns the reactor from here on; OnDone ends it.
   AcquireReactor* reactor = std::make_unique<AcquireReactor>(coordinator_).release();
   const std::shared_ptr<AcquireGate> gate = reactor->gate();
@@ -62,35 +64,35 @@ grpc::ServerUnaryReactor* DispatchService::AcquireLease(grpc::CallbackServerCont
 grpc::ServerUnaryReactor* DispatchService::Heartbeat(grpc::CallbackServerContext* context,
                                                      const v1::HeartbeatRequest* request,
                                                      v1::HeartbeatResponse* response) {
-  return RunUnary(context, pools_.quick, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.quick, response,
                   [this, request] { return coordinator_->Heartbeat(*request); });
 }
 
 grpc::ServerUnaryReactor* DispatchService::CommitMatrix(grpc::CallbackServerContext* context,
                                                         const v1::CommitMatrixRequest* request,
                                                         v1::CommitMatrixResponse* response) {
-  return RunUnary(context, pools_.slow, response,
+  return RunUnary(guard_->Admit(context, __func__, *request), pools_.slow, response,
                   [this, request] { return coordinator_->CommitMatrix(*request); });
 }
 
 grpc::ServerUnaryReactor* DispatchService::CommitHessians(
     grpc::CallbackServerContext* context, const v1::CommitHessiansRequest* request,
     v1::CommitHessiansResponse* /*response*/) {
-  return RunStatus(context, pools_.slow,
+  return RunStatus(guard_->Admit(context, __func__, *request), pools_.slow,
                    [this, request] { return coordinator_->CommitHessians(*request); });
 }
 
 grpc::ServerUnaryReactor* DispatchService::CompleteLease(grpc::CallbackServerContext* context,
                                                          const v1::CompleteLeaseRequest* request,
                                                          v1::CompleteLeaseResponse* /*response*/) {
-  return RunStatus(context, pools_.slow,
+  return RunStatus(guard_->Admit(context, __func__, *request), pools_.slow,
                    [this, request] { return coordinator_->CompleteLease(*request); });
 }
 
 grpc::ServerUnaryReactor* DispatchService::FailLease(grpc::CallbackServerContext* context,
                                                      const v1::FailLeaseRequest* request,
                                                      v1::FailLeaseResponse* /*response*/) {
-  return RunStatus(context, pools_.quick,
+  return RunStatus(guard_->Admit(context, __func__, *request), pools_.quick,
                    [this, request] { return coordinator_->FailLease(*request); });
 }
 

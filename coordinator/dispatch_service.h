@@ -8,11 +8,11 @@
 
 namespace caldera::coordinator {
 
-// Borrows both. Thread-safe.
+// Borrows all. Thread-safe.
 class DispatchService final : public v1::DispatchService::CallbackService {
  public:
-  DispatchService(Coordinator* coordinator, CallPools pools)
-      : coordinator_(coordinator), pools_(pools) {}
+  DispatchService(Coordinator* coordinator, const AccessGuard* guard, CallPools pools)
+      : coordinator_(coordinator), guard_(guard), pools_(pools) {}
 
   grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
                                      const v1::RegisterRequest* request,
@@ -38,6 +38,7 @@ class DispatchService final : public v1::DispatchService::CallbackService {
 
  private:
   Coordinator* const coordinator_;
+  const AccessGuard* const guard_;
   const CallPools pools_;
 };
 

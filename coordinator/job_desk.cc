@@ -107,6 +107,7 @@ JobState JobDesk::MakeJob(const JobRequest& request, const JobPlan& plan) const 
   record.job.set_state(v1::PENDING);
   record.job.set_priority(request.priority);
   record.job.set_code_version(request.code_version);
+  record.job.set_owner(request.owner);
   *record.job.mutable_model() = plan.model;
   record.job.set_matrix_budget_bytes(static_cast<std::int64_t>(plan.matrix_budget_bytes));
   record.job.set_worker_memory_bytes(static_cast<std::int64_t>(plan.worker_memory_bytes));

@@ -22,6 +22,7 @@ struct JobRequest {
   std::string fingerprint;  // of the request
   std::string code_version;
   int priority = 0;
+  std::string owner = "";
 };
 
 class JobDesk {

@@ -24,12 +24,13 @@ bool BelongsTo(const JobState& job, const std::string& sha256) {
                      [&sha256](const TaskRecord& task) { return task.shard.sha256() == sha256; });
 }
 
-absl::StatusOr<std::unique_ptr<model::FileSet>> OpenOutput(const JobState& job) {
+absl::StatusOr<std::unique_ptr<model::FileSet>> OpenOutput(const JobState& job,
+                                                           const base::AllowedRoots& roots) {
   if (job.record.job.state() != v1::SUCCEEDED) {
     return base::PermissionDenied("job {} has not published its checkpoint",
                                   JobName(job.record.id));
   }
-  return model::OpenLocalFiles(job.record.job.spec().output_uri());
+  return model::OpenLocalFiles(job.record.job.spec().output_uri(), roots);
 }
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenIn(const model::FileSet& files,
@@ -41,15 +42,17 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenIn(const model::FileSet& 
 }
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenModelFile(const JobState& job,
-                                                                 const std::string& name) {
+                                                                 const std::string& name,
+                                                                 const base::AllowedRoots& roots) {
   CALDERA_ASSIGN_OR_RETURN(const auto files,
-                           model::OpenLocalFiles(job.record.job.spec().model_uri()));
+                           model::OpenLocalFiles(job.record.job.spec().model_uri(), roots));
   return OpenIn(*files, name);
 }
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenOutputFile(const JobState& job,
-                                                                  const std::string& name) {
-  CALDERA_ASSIGN_OR_RETURN(const auto files, OpenOutput(job));
+                                                                  const std::string& name,
+                                                                  const base::AllowedRoots& roots) {
+  CALDERA_ASSIGN_OR_RETURN(const auto files, OpenOutput(job, roots));
   return OpenIn(*files, name);
 }
 
@@ -70,14 +73,14 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocation(Coordinator* coo
   CALDERA_ASSIGN_OR_RETURN(const JobState state, coordinator->FindJobState(job));
   switch (location.kind_case()) {
     case v1::Location::kModelFile:
-      return OpenModelFile(state, location.model_file());
+      return OpenModelFile(state, location.model_file(), coordinator->roots());
     case v1::Location::kCalibration: {
       CALDERA_ASSIGN_OR_RETURN(const std::string path,
                                PathOfUri(state.record.job.spec().calibration().uri()));
-      return model::FileByteSource::Open(path);
+      return model::FileByteSource::Open(path, coordinator->roots());
     }
     case v1::Location::kOutputFile:
-      return OpenOutputFile(state, location.output_file());
+      return OpenOutputFile(state, location.output_file(), coordinator->roots());
     case v1::Location::kObject:
       return OpenJobObject(state, location.object(), coordinator->store());
     default:
@@ -91,9 +94,9 @@ absl::StatusOr<v1::ListFilesResponse> ListFiles(Coordinator* coordinator,
   absl::StatusOr<std::unique_ptr<model::FileSet>> files =
       base::InvalidArgument("set: MODEL or OUTPUT is required");
   if (request.set() == v1::ListFilesRequest::MODEL) {
-    files = model::OpenLocalFiles(state.record.job.spec().model_uri());
+    files = model::OpenLocalFiles(state.record.job.spec().model_uri(), coordinator->roots());
   } else if (request.set() == v1::ListFilesRequest::OUTPUT) {
-    files = OpenOutput(state);
+    files = OpenOutput(state, coordinator->roots());
   }
   CALDERA_RETURN_IF_ERROR(files.status());
   v1::ListFilesResponse response;

@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
+#include "common/rpc/grpc_log.h"
 #include "coordinator/process.h"
 
 namespace {
@@ -44,6 +45,17 @@ void AddServiceFlags(Flags* flags, CLI::App* app) {
   app->add_option("--tls-cert", flags->process.server.tls.certificate_file, "PEM certificate");
   app->add_option("--tls-key", flags->process.server.tls.key_file, "PEM key");
   app->add_option("--tls-ca", flags->process.server.tls.ca_file, "PEM CA of client certificates");
+  app->add_option("--token-file", flags->process.token_file,
+                  "tokens that are let in, one \"ID ROLE sha256:HEX [EXPIRY]\" a line "
+                  "(caldera token); without it everybody is");
+  app->add_option("--health-listen", flags->process.health_listen,
+                  "HOST:PORT that answers the gRPC health service only, in plaintext, for probes");
+  app->add_option("--allow-root", flags->process.allow_roots,
+                  "directory that models, texts and outputs may lie in (repeatable; default: any)");
+  app->add_option("--max-open-jobs", flags->process.max_open_jobs,
+                  "jobs of one client that have not ended; 0 = any number")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app->add_flag("--insecure", flags->insecure, "allow plaintext beyond this machine");
   app->add_flag("--reflection", flags->reflection, "serve gRPC reflection");
   app->add_option("--log-level", flags->log_level, "debug, info, warning or error");
@@ -140,13 +152,15 @@ int Run(const Flags& flags) {
   const sigset_t signals = BlockTerminationSignals();
   caldera::base::SystemClock clock;
   const auto log = caldera::base::Logger::ToStderr({.minimum = *level, .clock = &clock});
+  caldera::rpc::RouteGrpcLog(log);
   auto process = caldera::coordinator::Process::Start(OptionsOf(flags), &clock, log);
   if (!process.ok()) {
     log.Error("{}", caldera::base::MessageOf(process.status()));
     return 1;
   }
-  log.Info("coordinator {} listens on {}, metrics port {}", caldera::base::GetBuildInfo().version,
-           (*process)->address(), (*process)->metrics_port());
+  log.Info("coordinator {} listens on {}, metrics port {}, health port {}",
+           caldera::base::GetBuildInfo().version, (*process)->address(), (*process)->metrics_port(),
+           (*process)->health_port());
   int signal = 0;
   sigwait(&signals, &signal);
   log.Info("signal {}: shutting down", signal);

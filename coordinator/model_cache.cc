@@ -17,7 +17,8 @@ absl::StatusOr<std::shared_ptr<const model::OpenedModel>> ModelCache::Open(
     const auto found = models_.find(key);
     if (found != models_.end()) return found->second;
   }
-  CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened, model::OpenModel(job.spec().model_uri()));
+  CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened,
+                           model::OpenModel(job.spec().model_uri(), roots_));
   if (opened.fingerprint_sha256 != job.model().sha256()) {
     return base::DataLoss("model {} has changed since job {} was created", job.spec().model_uri(),
                           job.name());

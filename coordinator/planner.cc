@@ -62,13 +62,14 @@ absl::Status CheckConfigIsExtensible(const model::OpenedModel& model) {
   return base::InvalidArgument("{}: the model already has a quantization_config", config.name());
 }
 
-absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
+absl::Status PlanCalibration(const model::OpenedModel& model, const base::AllowedRoots& roots,
+                             JobPlan* plan) {
   const v1::Calibration& calibration = plan->spec.calibration();
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                            model::LoadTokenizer(*model.files));
   CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfUri(calibration.uri()));
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::ByteSource> text,
-                           model::FileByteSource::Open(path));
+                           model::FileByteSource::Open(path, roots));
   CALDERA_ASSIGN_OR_RETURN(plan->calibration_sha256, HashSource(*text));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids,
                            model::TokenizeFile(*text, *tokenizer));
@@ -105,6 +106,19 @@ absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
   // The matrices lie in the store by themselves and in the shards.
   plan->store_bytes = sizes.matrix_bytes + sizes.output_bytes +
                       model::HessianBytes(model.config, plan->spec.calibration().ranges());
+  return absl::OkStatus();
+}
+
+// Before anything of them is touched: whether a file exists is nobody's business either.
+absl::Status CheckPlaces(const v1::JobSpec& spec, const base::AllowedRoots& roots) {
+  const std::pair<const char*, std::string> places[] = {
+      {"model_uri", spec.model_uri()},
+      {"output_uri", spec.output_uri()},
+      {"calibration.uri", spec.calibration().uri()}};
+  for (const auto& [field, uri] : places) {
+    CALDERA_RETURN_IF_ERROR(
+        WithReason(base::WithContext(roots.CheckUri(uri), field), kReasonPlaceNotAllowed));
+  }
   return absl::OkStatus();
 }
 
@@ -148,27 +162,30 @@ v1::ModelSummary Summarize(const model::OpenedModel& model) {
   return summary;
 }
 
-absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested) {
+absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested, const base::AllowedRoots& roots) {
   JobPlan plan;
   plan.spec = WithDefaults(requested);
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpec(plan.spec)));
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
+  CALDERA_RETURN_IF_ERROR(CheckPlaces(plan.spec, roots));
   if (store::HasManifest(output)) {
     return base::AlreadyExists("output {} already holds a checkpoint (manifest.json)", output);
   }
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(plan.spec.model_uri()));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model,
+                           model::OpenModel(plan.spec.model_uri(), roots));
   CALDERA_RETURN_IF_ERROR(model::ValidateModelTensors(model));
   CALDERA_RETURN_IF_ERROR(CheckConfigIsExtensible(model));
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpecAgainstModel(plan.spec, model.config)));
-  CALDERA_RETURN_IF_ERROR(PlanCalibration(model, &plan));
+  CALDERA_RETURN_IF_ERROR(PlanCalibration(model, roots, &plan));
   plan.model = Summarize(model);
   plan.work = EstimateWork(model.config, plan.spec);
   CALDERA_RETURN_IF_ERROR(EstimateBytes(model, &plan));
   return plan;
 }
 
-absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store) {
-  CALDERA_ASSIGN_OR_RETURN(JobPlan plan, ReplanJob(requested));
+absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store,
+                                const base::AllowedRoots& roots) {
+  CALDERA_ASSIGN_OR_RETURN(JobPlan plan, ReplanJob(requested, roots));
   CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
   CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
   return plan;

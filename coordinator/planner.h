@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "caldera/v1/compression.pb.h"
+#include "common/base/allowed_roots.h"
 #include "common/model/model_directory.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/job_graph.h"
@@ -31,14 +32,16 @@ struct JobPlan {
 };
 
 // Errors, each naming the culprit: INVALID_ARGUMENT with field violations for a bad spec, rank too
-// large, text too short; NOT_FOUND for model, tensor, tokenizer or text; UNIMPLEMENTED for an
-// unknown architecture; ALREADY_EXISTS when output_uri holds a manifest; RESOURCE_EXHAUSTED for too
-// little space.
-absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store);
+// large, text too short; PERMISSION_DENIED for a URI that leads out of `roots`; NOT_FOUND for
+// model, tensor, tokenizer or text; UNIMPLEMENTED for an unknown architecture; ALREADY_EXISTS when
+// output_uri holds a manifest; RESOURCE_EXHAUSTED for too little space.
+absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store,
+                                const base::AllowedRoots& roots = {});
 
 // The same for a job that has been accepted: without a look at the space, part of which its own
 // objects take.
-absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested);
+absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested,
+                                  const base::AllowedRoots& roots = {});
 
 // Architecture, layers, parameters (tied ones once), bytes, fingerprint.
 v1::ModelSummary Summarize(const model::OpenedModel& model);

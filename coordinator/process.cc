@@ -13,6 +13,7 @@
 #include "common/base/build_info.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
+#include "coordinator/access_guard.h"
 #include "coordinator/checkpoint_service.h"
 #include "coordinator/commit_queue.h"
 #include "coordinator/compression_service.h"
@@ -51,6 +52,10 @@ struct Process::Parts {
   Metrics metrics;
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<Uploads> uploads;
+  std::unique_ptr<rpc::TokenFile> tokens;
+  std::string token_error;  // the last one logged
+  std::unique_ptr<Refusals> refusals;
+  std::unique_ptr<AccessGuard> guard;
   // Destroying the pools runs what is queued, so they go before what that work uses.
   std::unique_ptr<ThreadPool> quick;
   std::unique_ptr<ThreadPool> slow;
@@ -58,13 +63,18 @@ struct Process::Parts {
   std::unique_ptr<DispatchService> dispatch;
   std::unique_ptr<CheckpointService> checkpoint;
   std::unique_ptr<rpc::Server> server;
+  std::unique_ptr<rpc::Server> health;
   std::atomic<bool> stopping = false;
   base::Wakeup wakeup;
   std::thread ticker;
 
   absl::Status OpenState();
   absl::Status OpenCore();
+  absl::Status CheckClosed() const;
+  absl::Status OpenGuard();
+  absl::Status ServeHealth(const std::vector<std::string>& names);
   absl::Status Serve();
+  void RefreshTokens();
   void Tick();
   void Stop(absl::Duration grace);
 };
@@ -89,6 +99,9 @@ absl::Status Process::Parts::OpenCore() {
   dependencies.pool = slow.get();
   CoordinatorOptions coordinator_options;
   coordinator_options.core = options.core;
+  coordinator_options.max_open_jobs = options.max_open_jobs;
+  CALDERA_ASSIGN_OR_RETURN(coordinator_options.roots,
+                           base::AllowedRoots::Make(options.allow_roots));
   const base::BuildInfo build = base::GetBuildInfo();
   coordinator_options.version = build.version;
   coordinator_options.code_version = build.version + "+" + build.git_commit;
@@ -99,11 +112,48 @@ absl::Status Process::Parts::OpenCore() {
   return absl::OkStatus();
 }
 
+// Encryption alone keeps nobody out. (What is allowed without any, rpc::Server says.)
+absl::Status Process::Parts::CheckClosed() const {
+  const rpc::ServerOptions& listen = options.server;
+  const bool closed = !options.token_file.empty() || !listen.tls.ca_file.empty();
+  const bool meant = listen.plaintext == rpc::PlaintextPolicy::kAnywhere;
+  if (listen.tls.empty() || closed || meant || rpc::IsLoopback(listen.listen)) {
+    return absl::OkStatus();
+  }
+  return base::FailedPrecondition(
+      "{}: whoever reaches this address could use it: give a token file, an authority of client "
+      "certificates, or allow it explicitly",
+      listen.listen);
+}
+
+absl::Status Process::Parts::OpenGuard() {
+  CALDERA_RETURN_IF_ERROR(CheckClosed());
+  if (!options.token_file.empty()) {
+    CALDERA_ASSIGN_OR_RETURN(tokens, rpc::TokenFile::Open(options.token_file));
+    log.Info("{}: {} tokens", tokens->path(), tokens->table()->size());
+  }
+  refusals = std::make_unique<Refusals>(options.refusals, clock, log);
+  guard = std::make_unique<AccessGuard>(tokens.get(), clock, refusals.get());
+  return absl::OkStatus();
+}
+
+absl::Status Process::Parts::ServeHealth(const std::vector<std::string>& names) {
+  if (options.health_listen.empty()) return absl::OkStatus();
+  rpc::ServerOptions listen;
+  listen.listen = options.health_listen;
+  listen.plaintext = rpc::PlaintextPolicy::kAnywhere;
+  listen.health_names = names;
+  CALDERA_ASSIGN_OR_RETURN(health, rpc::Server::Start(listen, {}));
+  return absl::OkStatus();
+}
+
 absl::Status Process::Parts::Serve() {
+  CALDERA_RETURN_IF_ERROR(OpenGuard());
   const CallPools pools{{quick.get(), commits.get()}, {slow.get(), commits.get()}};
-  compression = std::make_unique<CompressionService>(coordinator.get(), pools);
-  dispatch = std::make_unique<DispatchService>(coordinator.get(), pools);
-  checkpoint = std::make_unique<CheckpointService>(coordinator.get(), uploads.get(), pools);
+  compression = std::make_unique<CompressionService>(coordinator.get(), guard.get(), pools);
+  dispatch = std::make_unique<DispatchService>(coordinator.get(), guard.get(), pools);
+  checkpoint =
+      std::make_unique<CheckpointService>(coordinator.get(), uploads.get(), guard.get(), pools);
   if (!options.metrics_listen.empty()) {
     CALDERA_RETURN_IF_ERROR(metrics.Listen(options.metrics_listen));
   }
@@ -116,14 +166,30 @@ absl::Status Process::Parts::Serve() {
   CALDERA_ASSIGN_OR_RETURN(
       server, rpc::Server::Start(listen, {compression.get(), dispatch.get(), checkpoint.get()},
                                  std::move(interceptors)));
+  CALDERA_RETURN_IF_ERROR(ServeHealth(listen.health_names));
   ticker = std::thread([this] { Tick(); });
   if (options.address_file.empty()) return absl::OkStatus();
   return base::ReplaceFile(options.address_file, server->address() + "\n");
 }
 
+// A file that cannot be read changes nothing, and is logged once.
+void Process::Parts::RefreshTokens() {
+  if (tokens == nullptr) return;
+  const absl::StatusOr<rpc::TokenFile::Change> change = tokens->Refresh();
+  const std::string error = change.ok() ? "" : base::MessageOf(change.status());
+  if (!error.empty() && error != token_error) {
+    log.Error("{}; the tokens stay what they were", error);
+  }
+  token_error = error;
+  if (change.ok() && *change == rpc::TokenFile::Change::kReloaded) {
+    log.Info("{} has changed: {} tokens", tokens->path(), tokens->table()->size());
+  }
+}
+
 void Process::Parts::Tick() {
   while (!stopping) {
     clock->WaitFor(options.tick, wakeup);
+    RefreshTokens();
     coordinator->Tick();
     uploads->DropStale();
   }
@@ -132,6 +198,7 @@ void Process::Parts::Tick() {
 void Process::Parts::Stop(absl::Duration grace) {
   if (stopping.exchange(true)) return;
   if (coordinator != nullptr) coordinator->BeginShutdown();
+  if (health != nullptr) health->Shutdown(absl::ZeroDuration());
   if (server != nullptr) server->Shutdown(grace);
   wakeup.Notify();
   if (ticker.joinable()) ticker.join();
@@ -168,6 +235,7 @@ absl::StatusOr<Recovery> Process::Recover(ProcessOptions options, base::Clock* c
 
 const std::string& Process::address() const { return parts_->server->address(); }
 int Process::metrics_port() const { return parts_->metrics.port(); }
+int Process::health_port() const { return parts_->health == nullptr ? 0 : parts_->health->port(); }
 Coordinator& Process::coordinator() { return *parts_->coordinator; }
 void Process::Stop(absl::Duration grace) { parts_->Stop(grace); }
 

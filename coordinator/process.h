@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -13,6 +14,7 @@
 #include "common/rpc/server.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/recover.h"
+#include "coordinator/refusals.h"
 
 namespace caldera::coordinator {
 
@@ -21,7 +23,12 @@ struct ProcessOptions {
   std::string store_uri;       // "" = <state_dir>/store
   std::string metrics_listen;  // "" = none
   std::string address_file;    // "" = none; gets "host:port\n" by rename once listening
+  std::string health_listen;   // "" = none; plaintext, answers the health service only
+  std::string token_file;      // "" = everybody may do everything
   rpc::ServerOptions server;
+  RefusalOptions refusals;
+  int max_open_jobs = 1000;              // of one client; 0 = no limit
+  std::vector<std::string> allow_roots;  // of models, texts and outputs; empty = every place
   CoreOptions core;
   int slow_threads = 4;
   absl::Duration tick = absl::Milliseconds(500);
@@ -31,7 +38,8 @@ struct ProcessOptions {
 class Process {
  public:
   // `clock` outlives the process. Errors: FAILED_PRECONDITION when another coordinator holds the
-  // state directory; those of opening state and store, and of listening.
+  // state directory; those of opening state, store and token
+  // file, and of listening.
   static absl::StatusOr<std::unique_ptr<Process>> Start(ProcessOptions options, base::Clock* clock,
                                                         base::Logger log);
   // Instead of serving: recovers the jobs of the store's receipts into the state directory
@@ -41,6 +49,7 @@ class Process {
 
   const std::string& address() const;  // host:port of gRPC
   int metrics_port() const;            // 0 without metrics
+  int health_port() const;             // 0 without a port for health alone
   Coordinator& coordinator();
 
   // Refuses new calls, lets those in flight end within `grace`, then ends. Repeating does nothing.

@@ -1,6 +1,7 @@
 #include "worker/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 
 #include "common/base/build_info.h"
 
@@ -30,9 +31,18 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "seconds that a call is retried while the coordinator is away");
   app.add_option("--log-level", flags.log_level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
-  app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust");
-  app.add_option("--tls-cert", flags.tls.certificate_file, "PEM file of our certificate");
-  app.add_option("--tls-key", flags.tls.key_file, "PEM file of our key");
+  app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust")
+      ->envname("CALDERA_TLS_CA");
+  app.add_option("--tls-cert", flags.tls.certificate_file, "PEM file of our certificate")
+      ->envname("CALDERA_TLS_CERT");
+  app.add_option("--tls-key", flags.tls.key_file, "PEM file of our key")
+      ->envname("CALDERA_TLS_KEY");
+  app.add_option("--token-file", flags.token.file,
+                 "file that holds our token (or the variable CALDERA_TOKEN does)")
+      ->envname("CALDERA_TOKEN_FILE");
+  app.add_option("--allow-root", flags.allow_roots,
+                 "directory whose files may be used directly (repeatable; default: any)");
+  if (const char* token = std::getenv("CALDERA_TOKEN")) flags.token.value = token;
   app.add_flag_callback(
       "--insecure", [&flags] { flags.plaintext = rpc::PlaintextPolicy::kAnywhere; },
       "allow plaintext beyond loopback");

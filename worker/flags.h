@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "common/rpc/client_token.h"
 #include "common/rpc/credentials.h"
 
 namespace caldera::worker {
@@ -21,6 +23,8 @@ struct Flags {
   double hang_seconds = 120;      // for a task to stop when told to, before the process is ended
   double patience_seconds = 600;  // how long one call is retried while the coordinator is away
   rpc::TlsFiles tls;
+  rpc::TokenPlace token;
+  std::vector<std::string> allow_roots;  // empty = every place
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };
 

@@ -22,13 +22,13 @@ absl::StatusOr<model::OpenedModel> OpenThroughCoordinator(const v1::Lease& lease
   return opened;
 }
 
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lease& lease,
-                                                                   Reach reach,
-                                                                   const CheckpointAccess& access) {
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(
+    const v1::Lease& lease, Reach reach, const CheckpointAccess& access,
+    const base::AllowedRoots& roots) {
   const std::string& uri = lease.spec().calibration().uri();
   const std::string file = uri.substr(uri.find_last_of('/') + 1);
   if (reach == Reach::kDirect) {
-    auto files = model::OpenLocalFiles(uri);
+    auto files = model::OpenLocalFiles(uri, roots);
     if (files.ok()) return (*files)->Open(file);
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string text, ReadRemoteCalibration(access, lease.job()));
@@ -40,21 +40,26 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lea
 }  // namespace
 
 JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach,
-                     CheckpointAccess access)
-    : job_(std::move(job)), model_(std::move(model)), reach_(reach), access_(std::move(access)) {}
+                     CheckpointAccess access, const base::AllowedRoots& roots)
+    : job_(std::move(job)),
+      model_(std::move(model)),
+      reach_(reach),
+      access_(std::move(access)),
+      roots_(roots) {}
 
 absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& lease, Reach reach,
-                                                           CheckpointAccess access) {
+                                                           CheckpointAccess access,
+                                                           const base::AllowedRoots& roots) {
   if (reach == Reach::kDirect) {
-    auto local = model::OpenModel(lease.spec().model_uri());
+    auto local = model::OpenModel(lease.spec().model_uri(), roots);
     if (local.ok() && local->fingerprint_sha256 == lease.model_sha256()) {
       return std::unique_ptr<JobInputs>(
-          new JobInputs(lease.job(), *std::move(local), reach, std::move(access)));
+          new JobInputs(lease.job(), *std::move(local), reach, std::move(access), roots));
     }
   }
   CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened, OpenThroughCoordinator(lease, access));
   return std::unique_ptr<JobInputs>(
-      new JobInputs(lease.job(), std::move(opened), reach, std::move(access)));
+      new JobInputs(lease.job(), std::move(opened), reach, std::move(access), roots));
 }
 
 bool JobInputs::Fits(const v1::Lease& lease) const {
@@ -63,7 +68,7 @@ bool JobInputs::Fits(const v1::Lease& lease) const {
 
 absl::StatusOr<model::TokenWindows> JobInputs::LoadWindows(const v1::Lease& lease) const {
   CALDERA_ASSIGN_OR_RETURN(const auto tokenizer, model::LoadTokenizer(*model_.files));
-  CALDERA_ASSIGN_OR_RETURN(const auto file, OpenCalibration(lease, reach_, access_));
+  CALDERA_ASSIGN_OR_RETURN(const auto file, OpenCalibration(lease, reach_, access_, roots_));
   CALDERA_ASSIGN_OR_RETURN(const auto ids, model::TokenizeFile(*file, *tokenizer));
   const v1::Calibration& calibration = lease.spec().calibration();
   model::CalibrationOptions options;

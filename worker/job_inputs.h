@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "caldera/v1/dispatch.pb.h"
+#include "common/base/allowed_roots.h"
 #include "common/model/calibration_text.h"
 #include "common/model/model_directory.h"
 #include "worker/remote_files.h"
@@ -23,10 +24,11 @@ enum class Reach { kDirect, kStreamed };
 
 class JobInputs {
  public:
-  // kDirect: files of `lease` are looked for on this host first. DATA_LOSS when neither this host's
-  // model nor the coordinator's has the fingerprint of the lease.
+  // kDirect: files of `lease` are looked for on this host first, in `roots` only. DATA_LOSS when
+  // neither this host's model nor the coordinator's has the fingerprint of the lease.
   static absl::StatusOr<std::unique_ptr<JobInputs>> Open(const v1::Lease& lease, Reach reach,
-                                                         CheckpointAccess access);
+                                                         CheckpointAccess access,
+                                                         const base::AllowedRoots& roots = {});
 
   // Serves this lease's job and model?
   bool Fits(const v1::Lease& lease) const;
@@ -39,13 +41,15 @@ class JobInputs {
                                                                       int range, int ranges);
 
  private:
-  JobInputs(std::string job, model::OpenedModel model, Reach reach, CheckpointAccess access);
+  JobInputs(std::string job, model::OpenedModel model, Reach reach, CheckpointAccess access,
+            const base::AllowedRoots& roots);
   absl::StatusOr<model::TokenWindows> LoadWindows(const v1::Lease& lease) const;
 
   const std::string job_;
   model::OpenedModel model_;
   const Reach reach_;
   const CheckpointAccess access_;
+  const base::AllowedRoots roots_;
   std::unique_ptr<model::TokenWindows> windows_;
 };
 

@@ -18,6 +18,7 @@
 #include "common/base/status.h"
 #include "common/base/uuid.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/grpc_log.h"
 #include "numerics/dist/communicator.h"
 #include "numerics/kernels/parallel.h"
 #include "worker/flags.h"
@@ -86,6 +87,7 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   rpc::ChannelOptions channel_options;
   channel_options.tls = flags.tls;
   channel_options.plaintext = flags.plaintext;
+  CALDERA_ASSIGN_OR_RETURN(channel_options.token, rpc::ClientToken::Open(flags.token));
   CALDERA_ASSIGN_OR_RETURN(const auto channel,
                            rpc::MakeChannel(flags.coordinator, channel_options));
   DispatchClient client(v1::DispatchService::NewStub(channel), identity,
@@ -96,6 +98,7 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
       client, {v1::CheckpointService::NewStub(channel), &clock}, *metered, drain_signal, log};
   LeaderOptions options;
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
+  CALDERA_ASSIGN_OR_RETURN(options.roots, base::AllowedRoots::Make(flags.allow_roots));
   options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
   options.hang_timeout = absl::Seconds(flags.hang_seconds);
   // No MPI_Abort from here: another thread is in MPI. mpirun ends the other ranks when this one is
@@ -114,6 +117,7 @@ int Run(const Flags& flags, dist::Communicator& ranks) {
   base::LogOptions log_options;
   log_options.minimum = base::ParseLogLevel(flags.log_level).value_or(base::LogLevel::kInfo);
   const base::Logger log = base::Logger::ToStderr(log_options).With({{"rank", ranks.rank()}});
+  rpc::RouteGrpcLog(log);
   if (ranks.rank() != 0) {
     RunFollower(ranks, log);
     return 0;

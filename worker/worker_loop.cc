@@ -43,12 +43,13 @@ absl::Status RunTask(TaskContext& context) {
 }
 
 // The coordinator's store, when the probe shows the same bytes from here; else null.
-std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer) {
+std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer,
+                                                           const base::AllowedRoots& roots) {
   constexpr char kScheme[] = "file://";
   const std::string& uri = answer.store_uri();
   // Opening creates a missing folder, which would be someone else's path here.
   const bool exists = uri.starts_with(kScheme) && base::Exists(uri.substr(sizeof(kScheme) - 1));
-  if (!exists) return nullptr;
+  if (!exists || !roots.CheckUri(uri).ok()) return nullptr;
   auto store = store::OpenStore(uri);
   if (!store.ok()) return nullptr;
   const auto content = (*store)->ReadKey(answer.probe_key());
@@ -105,7 +106,7 @@ class LeaderLoop {
     store_.reset();
     if (options_.reach == Reach::kDirect) {
       // The store is ours to use only when the probe shows the same bytes from here.
-      store_ = OpenReachableStore(answer);
+      store_ = OpenReachableStore(answer, options_.roots);
     }
     parts_.log.Info("registered as {}, store {}", parts_.client.identity().worker_id,
                     store_ == nullptr ? "streamed" : "direct");
@@ -172,7 +173,8 @@ class LeaderLoop {
   absl::Status OpenInputs(const v1::Lease& lease) {
     if (inputs_ != nullptr && inputs_->Fits(lease)) return absl::OkStatus();
     inputs_.reset();
-    CALDERA_ASSIGN_OR_RETURN(inputs_, JobInputs::Open(lease, options_.reach, parts_.checkpoint));
+    CALDERA_ASSIGN_OR_RETURN(
+        inputs_, JobInputs::Open(lease, options_.reach, parts_.checkpoint, options_.roots));
     return absl::OkStatus();
   }
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/allowed_roots.h"
 #include "common/base/log.h"
 #include "common/store/checkpoint_store.h"
 #include "numerics/dist/communicator.h"
@@ -30,6 +31,7 @@ struct TaskOutcome {
 
 struct LeaderOptions {
   Reach reach = Reach::kDirect;  // kStreamed never touches files of this host
+  base::AllowedRoots roots;      // what lies elsewhere is streamed too
   absl::Duration drain_timeout = absl::Seconds(25);
   absl::Duration hang_timeout = absl::Seconds(120);  // LeaseKeeper::Options
   std::function<void(const std::string&)> on_hang;   // may be empty

@@ -40,7 +40,8 @@ FileByteSource::FileByteSource(std::string path, int descriptor, std::uint64_t s
 
 FileByteSource::~FileByteSource() { ::close(descriptor_); }
 
-absl::StatusOr<std::unique_ptr<ByteSource>> FileByteSource::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<ByteSource>> FileByteSource::Open(const std::string& path,
+                                                                 const base::AllowedRoots& roots) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return base::ErrnoToStatus(errno, path);
   struct stat facts {};
@@ -50,6 +51,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> FileByteSource::Open(const std::stri
       new FileByteSource(path, descriptor, static_cast<std::uint64_t>(facts.st_size)));
   if (failed != 0) return base::ErrnoToStatus(failed, path);
   if (!S_ISREG(facts.st_mode)) return base::InvalidArgument("{}: not a regular file", path);
+  CALDERA_RETURN_IF_ERROR(roots.CheckOpenFile(descriptor, path));
   return source;
 }
 
@@ -69,14 +71,20 @@ absl::Status FileByteSource::Read(std::uint64_t offset, std::span<std::byte> out
   return absl::OkStatus();
 }
 
-LocalFileSet::LocalFileSet(std::string path, std::string directory, std::string only_file)
-    : path_(std::move(path)), directory_(std::move(directory)), only_file_(std::move(only_file)) {}
+LocalFileSet::LocalFileSet(std::string path, std::string directory, std::string only_file,
+                           base::AllowedRoots roots)
+    : path_(std::move(path)),
+      directory_(std::move(directory)),
+      only_file_(std::move(only_file)),
+      roots_(std::move(roots)) {}
 
-absl::StatusOr<std::unique_ptr<FileSet>> LocalFileSet::OpenPath(const std::string& path) {
+absl::StatusOr<std::unique_ptr<FileSet>> LocalFileSet::OpenPath(const std::string& path,
+                                                                const base::AllowedRoots& roots) {
+  CALDERA_RETURN_IF_ERROR(roots.CheckPath(path));
   struct stat facts {};
   if (::stat(path.c_str(), &facts) != 0) return base::ErrnoToStatus(errno, path);
   if (S_ISDIR(facts.st_mode)) {
-    return std::unique_ptr<FileSet>(new LocalFileSet(path, path + "/", ""));
+    return std::unique_ptr<FileSet>(new LocalFileSet(path, path + "/", "", roots));
   }
   if (!S_ISREG(facts.st_mode)) {
     return base::InvalidArgument("{}: neither a directory nor a regular file", path);
@@ -84,7 +92,7 @@ absl::StatusOr<std::unique_ptr<FileSet>> LocalFileSet::OpenPath(const std::strin
   const std::size_t slash = path.rfind('/');
   const std::size_t base_start = slash == std::string::npos ? 0 : slash + 1;
   return std::unique_ptr<FileSet>(
-      new LocalFileSet(path, path.substr(0, base_start), path.substr(base_start)));
+      new LocalFileSet(path, path.substr(0, base_start), path.substr(base_start), roots));
 }
 
 absl::StatusOr<std::vector<FileSet::Entry>> LocalFileSet::List() const {
@@ -111,7 +119,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> LocalFileSet::Open(const std::string
   const bool plain = !file.empty() && file != "." && file != ".." &&
                      file.find('/') == std::string::npos && file.find('\0') == std::string::npos;
   if (!plain || (!only_file_.empty() && file != only_file_)) return NoSuchFile(*this, file);
-  return FileByteSource::Open(directory_ + file);
+  return FileByteSource::Open(directory_ + file, roots_);
 }
 
 MemoryByteSource::MemoryByteSource(std::string name, Bytes bytes)
@@ -150,17 +158,18 @@ absl::StatusOr<std::unique_ptr<ByteSource>> MemoryFileSet::Open(const std::strin
   return std::make_unique<MemoryByteSource>(name_ + "/" + file, found->second);
 }
 
-absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_or_path) {
+absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_or_path,
+                                                        const base::AllowedRoots& roots) {
   const std::string scheme = "file://";
   if (uri_or_path.starts_with(scheme)) {
     const std::string path = uri_or_path.substr(scheme.size());
-    if (path.starts_with('/')) return LocalFileSet::OpenPath(path);
+    if (path.starts_with('/')) return LocalFileSet::OpenPath(path, roots);
     return base::InvalidArgument("{}: a file URI has three slashes, file:///path", uri_or_path);
   }
   if (uri_or_path.find("://") != std::string::npos) {
     return base::InvalidArgument("{}: only file:// URIs and paths are local", uri_or_path);
   }
-  return LocalFileSet::OpenPath(uri_or_path);
+  return LocalFileSet::OpenPath(uri_or_path, roots);
 }
 
 absl::StatusOr<std::string> ReadText(const ByteSource& source, std::uint64_t limit) {

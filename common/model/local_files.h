@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/allowed_roots.h"
 #include "common/model/byte_source.h"
 
 namespace caldera::model {
@@ -23,8 +24,10 @@ namespace caldera::model {
 // One regular file, open for reading until destruction. Its size is taken when it is opened.
 class FileByteSource : public ByteSource {
  public:
-  // INVALID_ARGUMENT when `path` is not a regular file.
-  static absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path);
+  // INVALID_ARGUMENT when `path` is not a regular file, PERMISSION_DENIED when the file lies
+  // outside `roots`.
+  static absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& path,
+                                                          const base::AllowedRoots& roots = {});
   ~FileByteSource() override;
   FileByteSource(const FileByteSource&) = delete;
   FileByteSource& operator=(const FileByteSource&) = delete;
@@ -44,19 +47,23 @@ class FileByteSource : public ByteSource {
 // The regular files directly inside a directory, or exactly one file.
 class LocalFileSet : public FileSet {
  public:
-  // `path` is a directory or a regular file; anything else is INVALID_ARGUMENT.
-  static absl::StatusOr<std::unique_ptr<FileSet>> OpenPath(const std::string& path);
+  // `path` is a directory or a regular file; anything else is INVALID_ARGUMENT. Files outside
+  // `roots` cannot be opened.
+  static absl::StatusOr<std::unique_ptr<FileSet>> OpenPath(const std::string& path,
+                                                           const base::AllowedRoots& roots = {});
 
   const std::string& name() const override { return path_; }
   absl::StatusOr<std::vector<Entry>> List() const override;
   absl::StatusOr<std::unique_ptr<ByteSource>> Open(const std::string& file) const override;
 
  private:
-  LocalFileSet(std::string path, std::string directory, std::string only_file);
+  LocalFileSet(std::string path, std::string directory, std::string only_file,
+               base::AllowedRoots roots);
 
   const std::string path_;
   const std::string directory_;  // ends with '/'
   const std::string only_file_;  // empty: the whole directory
+  const base::AllowedRoots roots_;
 };
 
 // Bytes held in memory, shared with whoever else holds them.
@@ -94,8 +101,9 @@ class MemoryFileSet : public FileSet {
 };
 
 // Opens "file:///x" or a plain path: a directory, or one file (a GGUF) under its base name.
-// INVALID_ARGUMENT for another scheme and for "file://host/...".
-absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_or_path);
+// INVALID_ARGUMENT for another scheme and for "file://host/...", PERMISSION_DENIED outside `roots`.
+absl::StatusOr<std::unique_ptr<FileSet>> OpenLocalFiles(const std::string& uri_or_path,
+                                                        const base::AllowedRoots& roots = {});
 
 // The whole of a small text file. INVALID_ARGUMENT naming the file when it is over `limit` bytes.
 absl::StatusOr<std::string> ReadText(const ByteSource& source, std::uint64_t limit);

@@ -185,8 +185,9 @@ absl::StatusOr<OpenedModel> OpenModel(std::shared_ptr<const FileSet> files) {
   return model;
 }
 
-absl::StatusOr<OpenedModel> OpenModel(const std::string& uri_or_path) {
-  CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<FileSet> files, OpenLocalFiles(uri_or_path));
+absl::StatusOr<OpenedModel> OpenModel(const std::string& uri_or_path,
+                                      const base::AllowedRoots& roots) {
+  CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<FileSet> files, OpenLocalFiles(uri_or_path, roots));
   return OpenModel(std::shared_ptr<const FileSet>(std::move(files)));
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/allowed_roots.h"
 #include "common/model/byte_source.h"
 #include "common/model/gguf.h"
 #include "common/model/model_config.h"
@@ -39,8 +40,9 @@ struct OpenedModel {
 // the headers of weight files, and 16 evenly spaced samples of 4 KiB of each weight file: it tells
 // models apart (also two fine-tunes of one shape), it does not prove integrity.
 absl::StatusOr<OpenedModel> OpenModel(std::shared_ptr<const FileSet> files);
-// The same for a path or file:// URI on this machine.
-absl::StatusOr<OpenedModel> OpenModel(const std::string& uri_or_path);
+// The same for a path or file:// URI on this machine; PERMISSION_DENIED outside `roots`.
+absl::StatusOr<OpenedModel> OpenModel(const std::string& uri_or_path,
+                                      const base::AllowedRoots& roots = {});
 
 // Every tensor of the architecture exists, has the shape that the configuration asks for, and a
 // float or GGUF block dtype; the weights are not quantised by another method. INVALID_ARGUMENT or

@@ -4,6 +4,8 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <chrono>
+#include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "common/base/status.h"
@@ -45,7 +47,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const std::string& ad
   CALDERA_RETURN_IF_ERROR(CheckAddress(address));
   CALDERA_ASSIGN_OR_RETURN(const auto credentials,
                            MakeChannelCredentials(address, options.tls, options.plaintext));
-  return grpc::CreateCustomChannel(address, credentials, MakeArguments(options));
+  std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
+  if (options.token != nullptr) interceptors.push_back(MakeTokenInterceptor(options.token));
+  return grpc::experimental::CreateCustomChannelWithInterceptors(
+      address, credentials, MakeArguments(options), std::move(interceptors));
 }
 
 absl::Status AwaitConnected(grpc::Channel& channel, const std::string& address,

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/client_token.h"
 #include "common/rpc/credentials.h"
 
 namespace caldera::rpc {
@@ -18,6 +19,7 @@ namespace caldera::rpc {
 struct ChannelOptions {
   TlsFiles tls = {};
   PlaintextPolicy plaintext = PlaintextPolicy::kLoopbackOnly;
+  std::shared_ptr<ClientToken> token = nullptr;  // sent with every call
   // A ping after so long without traffic, also between calls; the connection counts as dead when it
   // is not answered in time. The server's minimum interval (server.h) must be smaller.
   absl::Duration keepalive_time = absl::Seconds(60);

@@ -16,11 +16,6 @@ namespace {
 
 namespace v1 = caldera::v1;
 
-void PrepareContext(grpc::ClientContext& context, const TransferOptions& options) {
-  SetTimeout(context, options.stream_timeout);
-  if (!options.authorization.empty()) context.AddMetadata("authorization", options.authorization);
-}
-
 // One download over any number of streams.
 class Download {
  public:
@@ -50,7 +45,7 @@ class Download {
  private:
   absl::Status Receive() {
     grpc::ClientContext context;
-    PrepareContext(context, options_);
+    SetTimeout(context, options_.stream_timeout);
     v1::ReadRequest request = request_;
     request.set_offset(request_.offset() + delivered_);
     if (request_.length() > 0) request.set_length(request_.length() - delivered_);
@@ -136,7 +131,7 @@ class ObjectUpload {
 
   absl::Status AskCommitted() {
     grpc::ClientContext context;
-    PrepareContext(context, options_);
+    SetTimeout(context, options_.stream_timeout);
     v1::QueryWriteStatusRequest request;
     request.set_upload_id(identity_.upload_id);
     request.set_lease_id(identity_.lease_id);
@@ -155,7 +150,7 @@ class ObjectUpload {
 
   absl::Status SendFrom(std::size_t offset, Progress progress) {
     grpc::ClientContext context;
-    PrepareContext(context, options_);
+    SetTimeout(context, options_.stream_timeout);
     v1::WriteResponse response;
     const auto stream = stub_.Write(&context, &response);
     v1::WriteRequest request;

@@ -34,7 +34,6 @@ struct TransferOptions {
   // Of one stream; a resumed transfer has a new one. The retry limit starts again whenever bytes
   // arrive.
   absl::Duration stream_timeout = absl::Minutes(30);
-  std::string authorization = "";  // "Bearer ..." sent as metadata, or empty
 };
 
 // Takes the chunks of a download in order. An error ends the download with that error.

@@ -1,35 +1,26 @@
 #include "common/rpc/credentials.h"
 
 #include <arpa/inet.h>
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
-#include "common/base/file.h"
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/rpc/certificates.h"
 
 namespace caldera::rpc {
 namespace {
 
-struct TlsTexts {
-  std::string ca;
-  std::string certificate;
-  std::string key;
-};
+using grpc::experimental::FileWatcherCertificateProvider;
 
-absl::Status ReadOptional(const std::string& path, std::string& text) {
-  if (path.empty()) return absl::OkStatus();
-  CALDERA_ASSIGN_OR_RETURN(text, base::ReadFile(path));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<TlsTexts> ReadTls(const TlsFiles& tls) {
-  if (tls.certificate_file.empty() != tls.key_file.empty()) {
-    return base::InvalidArgument("TLS: certificate file \"{}\" and key file \"{}\" go together",
-                                 tls.certificate_file, tls.key_file);
-  }
-  TlsTexts texts;
-  CALDERA_RETURN_IF_ERROR(ReadOptional(tls.ca_file, texts.ca));
-  CALDERA_RETURN_IF_ERROR(ReadOptional(tls.certificate_file, texts.certificate));
-  CALDERA_RETURN_IF_ERROR(ReadOptional(tls.key_file, texts.key));
-  return texts;
+// Reads the files again every few seconds, so that certificates are replaced without a restart.
+std::shared_ptr<FileWatcherCertificateProvider> WatchFiles(const TlsFiles& tls) {
+  const auto seconds = std::max<std::int64_t>(1, absl::ToInt64Seconds(tls.reload_every));
+  return std::make_shared<FileWatcherCertificateProvider>(
+      tls.key_file, tls.certificate_file, tls.ca_file, static_cast<unsigned>(seconds));
 }
 
 absl::Status CheckPlaintext(const std::string& address, PlaintextPolicy policy) {
@@ -54,12 +45,12 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials
     CALDERA_RETURN_IF_ERROR(CheckPlaintext(address, policy));
     return grpc::InsecureChannelCredentials();
   }
-  CALDERA_ASSIGN_OR_RETURN(const TlsTexts texts, ReadTls(tls));
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = texts.ca;
-  options.pem_cert_chain = texts.certificate;
-  options.pem_private_key = texts.key;
-  return grpc::SslCredentials(options);
+  CALDERA_RETURN_IF_ERROR(CheckTlsFiles(tls, absl::Now()));
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(WatchFiles(tls));
+  if (!tls.ca_file.empty()) options.watch_root_certs();
+  if (!tls.key_file.empty()) options.watch_identity_key_cert_pairs();
+  return grpc::experimental::TlsCredentials(options);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
@@ -68,17 +59,17 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
     CALDERA_RETURN_IF_ERROR(CheckPlaintext(address, policy));
     return grpc::InsecureServerCredentials();
   }
-  CALDERA_ASSIGN_OR_RETURN(const TlsTexts texts, ReadTls(tls));
-  if (texts.key.empty()) {
+  CALDERA_RETURN_IF_ERROR(CheckTlsFiles(tls, absl::Now()));
+  if (tls.key_file.empty()) {
     return base::InvalidArgument("TLS: a server needs a certificate file and a key file");
   }
-  const bool mutual = !texts.ca.empty();
-  grpc::SslServerCredentialsOptions options(
-      mutual ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
-             : GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
-  options.pem_root_certs = texts.ca;
-  options.pem_key_cert_pairs.push_back({texts.key, texts.certificate});
-  return grpc::SslServerCredentials(options);
+  grpc::experimental::TlsServerCredentialsOptions options(WatchFiles(tls));
+  options.watch_identity_key_cert_pairs();
+  if (!tls.ca_file.empty()) {
+    options.watch_root_certs();
+    options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  }
+  return grpc::experimental::TlsServerCredentials(options);
 }
 
 }  // namespace caldera::rpc

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace caldera::rpc {
 
@@ -20,6 +21,9 @@ struct TlsFiles {
   std::string ca_file = "";
   std::string certificate_file = "";
   std::string key_file = "";
+  // The files are read again so often, and new connections use what they hold then. Replace
+  // certificate and key together (a directory behind a symbolic link).
+  absl::Duration reload_every = absl::Seconds(10);
   bool empty() const { return ca_file.empty() && certificate_file.empty() && key_file.empty(); }
 };
 
@@ -30,8 +34,8 @@ enum class PlaintextPolicy { kLoopbackOnly, kAnywhere };
 // unix:PATH. Names other than localhost are never looked up and count as remote.
 bool IsLoopback(const std::string& address);
 
-// FAILED_PRECONDITION naming the address when it would need TLS; INVALID_ARGUMENT for certificate
-// without key or the reverse; errors of reading name the file.
+// FAILED_PRECONDITION naming the address when it would need TLS; errors of CheckTlsFiles
+// (certificates.h); INVALID_ARGUMENT for a server without certificate.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const std::string& address, const TlsFiles& tls, PlaintextPolicy policy);
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(

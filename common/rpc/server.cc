@@ -35,6 +35,8 @@ void SetArguments(grpc::ServerBuilder& builder, const ServerOptions& options) {
   builder.AddChannelArgument(
       GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
       static_cast<int>(absl::ToInt64Milliseconds(options.minimum_ping_interval)));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.streams_per_connection);
+  builder.SetMaxReceiveMessageSize(options.largest_message_bytes);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // Two servers on one port would each get some of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -53,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   std::unique_ptr<Server> server(new Server());
   builder.AddListeningPort(options.listen, credentials, &server->port_);
   for (grpc::Service* service : services) builder.RegisterService(service);
+  if (services.empty()) builder.RegisterCallbackGenericService(&server->nothing_);
   SetArguments(builder, options);
   if (!interceptors.empty()) {
     builder.experimental().SetInterceptorCreators(std::move(interceptors));

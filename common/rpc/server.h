@@ -4,6 +4,7 @@
 #ifndef CALDERA_COMMON_RPC_SERVER_H_
 #define CALDERA_COMMON_RPC_SERVER_H_
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
@@ -25,6 +26,9 @@ struct ServerOptions {
   TlsFiles tls = {};
   PlaintextPolicy plaintext = PlaintextPolicy::kLoopbackOnly;
   Reflection reflection = Reflection::kOff;
+  // Longer requests get RESOURCE_EXHAUSTED; large data goes in chunks (chunked.h).
+  int largest_message_bytes = 4 << 20;
+  int streams_per_connection = 1024;  // calls under way at a time; more wait in the client
   // Clients that ping more often than this are cut off.
   absl::Duration minimum_ping_interval = absl::Seconds(30);
   // Full names ("caldera.v1.DispatchService") that the health service answers for, beside "".
@@ -35,7 +39,8 @@ class Server {
  public:
   // Starts serving `services` (not owned; they outlive the server). The health service
   // (grpc.health.v1) answers for "" and each of options.health_names, all serving at first.
-  // `interceptors` see every call (metrics); may be empty.
+  // `interceptors` see every call (metrics); may be empty. Without services it is a server for
+  // health alone.
   // Errors: FAILED_PRECONDITION for plaintext beyond loopback; UNAVAILABLE naming the address when
   // it cannot be bound.
   using InterceptorFactories =
@@ -60,6 +65,8 @@ class Server {
 
  private:
   Server() = default;
+  // Answers UNIMPLEMENTED: gRPC starts no server without a service.
+  grpc::CallbackGenericService nothing_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   int port_ = 0;

@@ -76,6 +76,23 @@ TEST(JobInputs, GoesThroughTheCoordinatorWhereThisHostHasAnotherModel) {
   EXPECT_EQ((*inputs)->model().config, SmallConfig());
 }
 
+TEST(JobInputs, GoesThroughTheCoordinatorForWhatLiesOutsideItsRoots) {
+  JobFixture fixture;
+  const v1::Lease lease = fixture.MakeLease();
+  v1::Lease unknown_there = lease;
+  unknown_there.set_job("compressionJobs/unknown");
+  const auto root = Must(base::TempDirectory::Create());
+  const auto roots = Must(base::AllowedRoots::Make({root.path()}));
+
+  const auto streamed = Must(JobInputs::Open(lease, Reach::kDirect, fixture.access(), roots));
+
+  const auto direct = Must(JobInputs::Open(unknown_there, Reach::kDirect, fixture.access()));
+  EXPECT_EQ(Must(streamed->RangeWindows(lease, 0, 1)),
+            Must(direct->RangeWindows(unknown_there, 0, 1)));
+  EXPECT_TRUE(absl::IsNotFound(
+      JobInputs::Open(unknown_there, Reach::kDirect, fixture.access(), roots).status()));
+}
+
 TEST(JobInputs, RefusesAModelWithAnotherFingerprint) {
   JobFixture fixture;
   v1::Lease lease = fixture.MakeLease();

@@ -49,6 +49,17 @@ TEST_F(LocalFiles, AFileUriIsAPath) {
   EXPECT_EQ(*ReadText(**files, "b.txt", 100), "hello");
 }
 
+TEST_F(LocalFiles, AFileThatLeadsOutOfTheRootsIsNotOpened) {
+  const auto roots = base::AllowedRoots::Make({directory_ + "/folder"}).value();
+  Write("folder/in.txt", "in");
+  std::filesystem::create_symlink(directory_ + "/b.txt", directory_ + "/folder/out.txt");
+  const auto files = OpenLocalFiles(directory_ + "/folder", roots);
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_EQ(*ReadText(**files, "in.txt", 100), "in");
+  EXPECT_TRUE(absl::IsPermissionDenied((*files)->Open("out.txt").status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(OpenLocalFiles(directory_, roots).status()));
+}
+
 TEST_F(LocalFiles, ASingleFileIsASetOfOne) {
   const auto files = OpenLocalFiles(directory_ + "/b.txt");
   ASSERT_TRUE(files.ok());

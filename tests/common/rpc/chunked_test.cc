@@ -191,13 +191,6 @@ TEST_F(ChunkedTest, FindsAnObjectThatIsNotOurs) {
   EXPECT_TRUE(absl::IsDataLoss(Send("abc").status()));
 }
 
-TEST_F(ChunkedTest, SendsTheAuthorizationWithEveryStream) {
-  Start({.break_read_after = 1});
-  options_.authorization = "Bearer x";
-  ASSERT_TRUE(Download(Store(SampleBytes())).ok());
-  EXPECT_THAT(service_->metadata(), testing::ElementsAre("Bearer x", "Bearer x"));
-}
-
 TEST(Chunk, IsCheckedByOffsetSizeAndCrc) {
   v1::WriteRequest request;
   request.set_offset(10);

@@ -4,15 +4,17 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <thread>
+#include <utility>
 
+#include "absl/time/clock.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/health.h"
 #include "common/rpc/status_conversion.h"
 #include "tests/common/rpc/checkpoint_test_server.h"
+#include "tests/common/rpc/test_certificates.h"
 
 namespace caldera::rpc {
 namespace {
@@ -93,6 +95,26 @@ TEST(Server, ReflectionIsAChoiceOfEachServer) {
   }
 }
 
+TEST(Server, RefusesAMessageThatIsTooLong) {
+  CheckpointTestServer service({});
+  const auto server = Server::Start({.largest_message_bytes = 1000}, {&service}).value();
+  const auto stub = v1::CheckpointService::NewStub(MakeChannel(server->address(), {}).value());
+  v1::QueryWriteStatusRequest request;
+  request.set_upload_id(std::string(2000, 'x'));
+  grpc::ClientContext context;
+  SetTimeout(context, kTimeout);
+  v1::QueryWriteStatusResponse response;
+  EXPECT_EQ(stub->QueryWriteStatus(&context, request, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+}
+
+TEST(Server, WithoutServicesTellsItsHealthAndNothingElse) {
+  const auto server = Server::Start({.health_names = {kService}}, {}).value();
+  const auto channel = MakeChannel(server->address(), {}).value();
+  EXPECT_EQ(CheckHealth(channel, kService, kTimeout).value(), ServingStatus::kServing);
+  EXPECT_TRUE(absl::IsUnimplemented(Ask(channel)));
+}
+
 TEST(Server, ShutdownRefusesNewCallsAndEndsWaiters) {
   CheckpointTestServer service({});
   const auto server = Server::Start({}, {&service}).value();
@@ -147,22 +169,9 @@ TEST(Credentials, NameWhatIsMissing) {
       MakeServerCredentials("h:1", only_ca, PlaintextPolicy::kLoopbackOnly).status()));
 }
 
-// A certificate of localhost that signs itself.
-TlsFiles MakeCertificate(const std::string& directory) {
-  const TlsFiles files{.ca_file = directory + "/cert.pem",
-                       .certificate_file = directory + "/cert.pem",
-                       .key_file = directory + "/key.pem"};
-  const std::string command =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-      "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout " +
-      files.key_file + " -out " + files.certificate_file + " 2>/dev/null";
-  EXPECT_EQ(std::system(command.c_str()), 0);
-  return files;
-}
-
 TEST(Credentials, MutualTlsLetsInOnlyThoseWithACertificate) {
   const auto directory = base::TempDirectory::Create().value();
-  const TlsFiles tls = MakeCertificate(directory.path());
+  const TlsFiles tls = MakeSelfSigned(directory.path(), "one");
   CheckpointTestServer service({});
   const auto server = Server::Start({.tls = tls}, {&service}).value();
   const std::string address = "localhost:" + std::to_string(server->port());
@@ -170,6 +179,46 @@ TEST(Credentials, MutualTlsLetsInOnlyThoseWithACertificate) {
   const TlsFiles anonymous{.ca_file = tls.ca_file, .certificate_file = "", .key_file = ""};
   EXPECT_TRUE(absl::IsUnavailable(Ask(MakeChannel(address, {.tls = anonymous}).value())));
   EXPECT_TRUE(absl::IsUnavailable(Ask(MakeChannel(address, {}).value())));
+}
+
+class Reload : public testing::Test {
+ protected:
+  // What `from` holds becomes what the server's files hold; by rename, as an operator would.
+  void Install(const TlsFiles& from) {
+    for (const auto& [source, target] :
+         {std::pair(from.key_file, tls_.key_file), std::pair(from.ca_file, tls_.ca_file)}) {
+      ASSERT_TRUE(base::ReplaceFile(target, base::ReadFile(source).value()).ok());
+    }
+  }
+  TlsFiles InUse() {
+    TlsFiles tls{.ca_file = directory_.path() + "/cert.pem",
+                 .certificate_file = directory_.path() + "/cert.pem",
+                 .key_file = directory_.path() + "/key.pem"};
+    tls.reload_every = absl::Seconds(1);
+    return tls;
+  }
+  bool Connects(const std::string& address, const TlsFiles& tls) {
+    return absl::IsNotFound(Ask(MakeChannel(address, {.tls = tls}).value()));
+  }
+
+  const base::TempDirectory directory_ = base::TempDirectory::Create().value();
+  const TlsFiles old_ = MakeSelfSigned(directory_.path(), "old");
+  const TlsFiles new_ = MakeSelfSigned(directory_.path(), "new");
+  const TlsFiles tls_ = InUse();
+};
+
+TEST_F(Reload, ANewCertificateIsUsedWithoutARestart) {
+  Install(old_);
+  CheckpointTestServer service({});
+  const auto server = Server::Start({.tls = tls_}, {&service}).value();
+  const std::string address = "localhost:" + std::to_string(server->port());
+  EXPECT_TRUE(Connects(address, old_));
+  EXPECT_FALSE(Connects(address, new_));
+  Install(new_);
+  const absl::Time give_up = absl::Now() + absl::Minutes(1);
+  while (!Connects(address, new_) && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(100));
+  EXPECT_TRUE(Connects(address, new_));
+  EXPECT_FALSE(Connects(address, old_));
 }
 
 }  // namespace
