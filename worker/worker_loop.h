@@ -31,10 +31,11 @@ struct TaskOutcome {
 struct LeaderOptions {
   Reach reach = Reach::kDirect;  // kStreamed never touches files of this host
   absl::Duration drain_timeout = absl::Seconds(25);
-  absl::Duration hang_timeout = absl::Seconds(120);  // LeaseKeeper::Options
-  std::function<void(const std::string&)> on_hang;   // may be empty
-  absl::Duration poll = absl::Seconds(20);           // long poll for a lease
-  std::function<void(const TaskOutcome&)> observe;   // may be empty
+  absl::Duration hang_timeout = absl::Seconds(120);   // LeaseKeeper::Options
+  std::function<void(const std::string&)> on_hang;    // may be empty
+  absl::Duration poll = absl::Seconds(20);            // long poll for a lease
+  absl::Duration store_patience = absl::Seconds(60);  // store::StoreOptions
+  std::function<void(const TaskOutcome&)> observe;    // may be empty
 };
 
 // Everything rank 0 works with; all outlive the loop.
