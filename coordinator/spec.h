@@ -17,8 +17,8 @@
 namespace caldera::coordinator {
 
 // The spec with zero fields replaced by the defaults of compression.proto (rank 0 and seed 0 are
-// values, not "unset") and URIs in the form of store::NormalUri. r_bits follows l_bits when only that is
-// given.
+// values, not "unset") and URIs in the form of store::NormalUri. r_bits follows l_bits when only
+// that is given.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
 
 // The part of a spec that has no places and no seeds.

@@ -22,6 +22,7 @@ namespace {
 
 constexpr absl::Duration kReconnectPause = absl::Milliseconds(500);
 constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
+constexpr absl::Duration kProbePatience = absl::Seconds(10);
 
 std::string KindOf(const v1::Task& task) {
   if (task.has_calibrate()) return "calibrate";
@@ -49,15 +50,17 @@ bool MayOpen(const std::string& store_uri) {
   return store_uri.starts_with("s3://");
 }
 
-// The coordinator's store, when the probe shows the same bytes from here; else null.
+// The coordinator's store, when the probe shows the same bytes from here; else null. Whether it can
+// be reached at all is found out sooner than `patience` would allow.
 std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer,
                                                            absl::Duration patience) {
   if (!MayOpen(answer.store_uri())) return nullptr;
-  auto store = store::OpenStore(answer.store_uri(), {.patience = patience});
-  if (!store.ok()) return nullptr;
-  const auto content = (*store)->ReadKey(answer.probe_key());
+  const auto probed = store::OpenStore(answer.store_uri(), {.patience = kProbePatience});
+  if (!probed.ok()) return nullptr;
+  const auto content = (*probed)->ReadKey(answer.probe_key());
   if (!content.ok() || *content != answer.probe_content()) return nullptr;
-  return *std::move(store);
+  auto store = store::OpenStore(answer.store_uri(), {.patience = patience});
+  return store.ok() ? *std::move(store) : nullptr;
 }
 
 // Ends the long poll when a drain is requested: signal handlers can do no more than set a flag.

@@ -24,9 +24,8 @@ struct Checkpoint {
 absl::StatusOr<bool> HasManifest(const std::string& directory);
 
 // Reads the manifest of `directory` and checks that every listed file is there with its size,
-// without reading them. NOT_FOUND "no checkpoint in DIR: manifest.json is
-// missing"; DATA_LOSS naming the manifest's bad field, or the file that is missing or has another
-// size.
+// without reading them. NOT_FOUND "no checkpoint in DIR: manifest.json is missing"; DATA_LOSS
+// naming the manifest's bad field, or the file that is missing or has another size.
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& directory);
 
 // What VerifyCheckpoint found; file names in order. Extra files harm nothing, they are not of the

@@ -12,7 +12,7 @@ S3PartStream::S3PartStream(const S3Client* client, const MultipartUpload* upload
                            const PartOptions& options)
     : client_(client), upload_(upload), options_(options) {}
 
-S3PartStream::~S3PartStream() {
+void S3PartStream::Settle() {
   for (std::future<Sent>& part : in_flight_) part.wait();
 }
 

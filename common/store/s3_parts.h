@@ -24,8 +24,7 @@ struct PartOptions {
 class S3PartStream {
  public:
   S3PartStream(const S3Client* client, const MultipartUpload* upload, const PartOptions& options);
-  // Waits for the parts in flight.
-  ~S3PartStream();
+  ~S3PartStream() { Settle(); }
   S3PartStream(const S3PartStream&) = delete;
   S3PartStream& operator=(const S3PartStream&) = delete;
 
@@ -35,6 +34,8 @@ class S3PartStream {
   // Everything so far fits into one part, which was not sent.
   bool IsUnsent() const { return etags_.empty() && in_flight_.empty(); }
   std::span<const std::byte> buffer() const { return buffer_; }
+  // Waits for the parts in flight, whatever becomes of them: before an upload is aborted.
+  void Settle();
   // Sends the rest and waits: the ETags of all parts.
   absl::StatusOr<std::vector<std::string>> Finish();
 

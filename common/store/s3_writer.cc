@@ -16,6 +16,7 @@ S3Writer::S3Writer(std::shared_ptr<const S3Client> client, S3Location root, Mult
       parts_(client_.get(), &upload_, options.parts) {}
 
 S3Writer::~S3Writer() {
+  parts_.Settle();
   if (!committed_) AbortUpload(*client_, upload_, Attempts::kOnce).IgnoreError();
 }
 

@@ -61,6 +61,21 @@ def test_the_same_holds_while_requests_fail(s3, buckets):
         proxy.stop()
 
 
+def test_the_contract_holds_over_https(s3, buckets):
+    environment = {**environment_of(s3), **s3.tls_environment, **buckets}
+    # Virtual hosts have no certificate here.
+    passed = run_store_tests(
+        environment, "S3/CheckpointStoreContract.*:Server/S3StoreTest.*-*VirtualHosts*")
+    assert passed >= 28
+
+
+def test_a_certificate_of_another_authority_is_refused(s3, buckets):
+    environment = {**environment_of(s3, s3.tls_endpoint), "AWS_CA_BUNDLE": ""}
+    done = clusters.caldera("inspect", f"s3://{buckets['CALDERA_TEST_S3_BUCKET']}/x",
+                            environment=environment)
+    assert done.returncode == AUTH and "certificate" in done.stderr, done.stderr
+
+
 def test_a_wrong_key_is_refused_and_no_secret_is_told(s3, tmp_path):
     s3.make_bucket("locked")
     for change, reason in (({"AWS_SECRET_ACCESS_KEY": "hushhush"}, "SignatureDoesNotMatch"),
