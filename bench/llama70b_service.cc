@@ -184,7 +184,7 @@ nlohmann::ordered_json Run(const std::string& directory, int layers) {
   json["bits_per_weight"] = job.result().bits_per_weight();
   json["seconds_to_plan"] = absl::ToDoubleSeconds(planned - start);
   json["seconds"] = absl::ToDoubleSeconds(ended - start);
-  json["manifest"] = store::HasManifest(directory + "/out");
+  json["manifest"] = Must(store::HasManifest(directory + "/out"));
   json["calls"] = fleet.latencies.ToJson();
   json["coordinator"] = process.Usage();
   return json;

@@ -16,8 +16,8 @@
 #include "common/base/status.h"
 #include "common/model/estimate.h"
 #include "common/model/job_settings.h"
-#include "common/model/model_directory.h"
 #include "common/rpc/status_conversion.h"
+#include "common/store/open_files.h"
 
 namespace caldera::client {
 namespace {
@@ -60,7 +60,7 @@ model::WorkerSetup LocalSetup(model::WorkerSetup setup) {
 absl::StatusOr<Told> AskHere(const EstimateFlags& flags, const model::MachineRates& rates) {
   const model::JobSettings settings = model::WithDefaults(ToSettings(flags.spec));
   CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettings(settings)));
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(flags.spec.model));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, store::OpenModel(flags.spec.model));
   Told told;
   told.setup = LocalSetup(flags.setup);
   std::vector<model::SettingViolation> violations;

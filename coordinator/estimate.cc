@@ -7,6 +7,7 @@
 
 #include "common/base/status.h"
 #include "common/model/estimate.h"
+#include "common/store/open_files.h"
 #include "coordinator/planner.h"
 #include "coordinator/scheduler.h"
 #include "coordinator/spec.h"
@@ -99,7 +100,7 @@ absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request
       WithReason(base::WithContext(roots.CheckUri(spec.model_uri()), "spec.model_uri"),
                  kReasonPlaceNotAllowed));
   CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model,
-                           model::OpenModel(spec.model_uri(), roots));
+                           store::OpenModel(spec.model_uri(), roots));
   std::vector<model::SettingViolation> found;
   const absl::StatusOr<model::Estimate> estimate =
       model::EstimateJob(model, SettingsOf(spec), setup, ToRates(request.rates()), found);

@@ -4,10 +4,9 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "common/model/local_files.h"
+#include "common/store/open_files.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/object_source.h"
-#include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -30,7 +29,7 @@ absl::StatusOr<std::unique_ptr<model::FileSet>> OpenOutput(const JobState& job,
     return base::PermissionDenied("job {} has not published its checkpoint",
                                   JobName(job.record.id));
   }
-  return model::OpenLocalFiles(job.record.job.spec().output_uri(), roots);
+  return store::OpenFiles(job.record.job.spec().output_uri(), roots);
 }
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenIn(const model::FileSet& files,
@@ -45,7 +44,7 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenModelFile(const JobState&
                                                                  const std::string& name,
                                                                  const base::AllowedRoots& roots) {
   CALDERA_ASSIGN_OR_RETURN(const auto files,
-                           model::OpenLocalFiles(job.record.job.spec().model_uri(), roots));
+                           store::OpenFiles(job.record.job.spec().model_uri(), roots));
   return OpenIn(*files, name);
 }
 
@@ -74,11 +73,8 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocation(Coordinator* coo
   switch (location.kind_case()) {
     case v1::Location::kModelFile:
       return OpenModelFile(state, location.model_file(), coordinator->roots());
-    case v1::Location::kCalibration: {
-      CALDERA_ASSIGN_OR_RETURN(const std::string path,
-                               PathOfUri(state.record.job.spec().calibration().uri()));
-      return model::FileByteSource::Open(path, coordinator->roots());
-    }
+    case v1::Location::kCalibration:
+      return store::OpenFile(state.record.job.spec().calibration().uri(), coordinator->roots());
     case v1::Location::kOutputFile:
       return OpenOutputFile(state, location.output_file(), coordinator->roots());
     case v1::Location::kObject:
@@ -94,7 +90,7 @@ absl::StatusOr<v1::ListFilesResponse> ListFiles(Coordinator* coordinator,
   absl::StatusOr<std::unique_ptr<model::FileSet>> files =
       base::InvalidArgument("set: MODEL or OUTPUT is required");
   if (request.set() == v1::ListFilesRequest::MODEL) {
-    files = model::OpenLocalFiles(state.record.job.spec().model_uri(), coordinator->roots());
+    files = store::OpenFiles(state.record.job.spec().model_uri(), coordinator->roots());
   } else if (request.set() == v1::ListFilesRequest::OUTPUT) {
     files = OpenOutput(state, coordinator->roots());
   }

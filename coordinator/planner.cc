@@ -14,6 +14,8 @@
 #include "common/model/size_estimate.h"
 #include "common/model/tokenizer.h"
 #include "common/store/checkpoint_reader.h"
+#include "common/store/keys.h"
+#include "common/store/open_files.h"
 #include "common/store/store_error.h"
 #include "coordinator/spec.h"
 
@@ -53,9 +55,8 @@ absl::Status PlanCalibration(const model::OpenedModel& model, const base::Allowe
   const v1::Calibration& calibration = plan->spec.calibration();
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                            model::LoadTokenizer(*model.files));
-  CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfUri(calibration.uri()));
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::ByteSource> text,
-                           model::FileByteSource::Open(path, roots));
+                           store::OpenFile(calibration.uri(), roots));
   CALDERA_ASSIGN_OR_RETURN(plan->calibration_sha256, model::DigestOf(*text));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids,
                            model::TokenizeFile(*text, *tokenizer));
@@ -64,7 +65,8 @@ absl::Status PlanCalibration(const model::OpenedModel& model, const base::Allowe
   options.samples = calibration.samples();
   options.seq_len = calibration.seq_len();
   options.seed = calibration.seed();
-  return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(), path);
+  return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(),
+                           text->name());
 }
 
 // A target must leave room for 2 bits everywhere; `sizes` are within the budget if any are.
@@ -116,7 +118,9 @@ absl::Status CheckSpace(const JobPlan& plan, const std::string& output,
     return base::ResourceExhausted("store {}: the job needs about {} bytes, {} are free",
                                    store.uri(), plan.store_bytes, *in_store);
   }
-  const std::optional<std::uint64_t> in_output = store::FreeBytesAt(output);
+  const absl::StatusOr<std::string> path = store::PathOfFileUri(output);  // else a bucket
+  const std::optional<std::uint64_t> in_output =
+      path.ok() ? store::FreeBytesAt(*path) : std::nullopt;
   if (in_output.has_value() && *in_output < plan.output_bytes) {
     return base::ResourceExhausted("output {}: the checkpoint needs about {} bytes, {} are free",
                                    output, plan.output_bytes, *in_output);
@@ -141,13 +145,14 @@ absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested, const base::Allo
   JobPlan plan;
   plan.spec = WithDefaults(requested);
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpec(plan.spec)));
-  CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
+  const std::string& output = plan.spec.output_uri();
   CALDERA_RETURN_IF_ERROR(CheckPlaces(plan.spec, roots));
-  if (store::HasManifest(output)) {
+  CALDERA_ASSIGN_OR_RETURN(const bool taken, store::HasManifest(output));
+  if (taken) {
     return base::AlreadyExists("output {} already holds a checkpoint (manifest.json)", output);
   }
   CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model,
-                           model::OpenModel(plan.spec.model_uri(), roots));
+                           store::OpenModel(plan.spec.model_uri(), roots));
   CALDERA_RETURN_IF_ERROR(model::ValidateModelTensors(model));
   CALDERA_RETURN_IF_ERROR(CheckConfigIsExtensible(model));
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpecAgainstModel(plan.spec, model.config)));
@@ -161,8 +166,7 @@ absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested, const base::Allo
 absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store,
                                 const base::AllowedRoots& roots) {
   CALDERA_ASSIGN_OR_RETURN(JobPlan plan, ReplanJob(requested, roots));
-  CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
-  CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
+  CALDERA_RETURN_IF_ERROR(CheckSpace(plan, plan.spec.output_uri(), store));
   return plan;
 }
 

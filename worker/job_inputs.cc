@@ -6,6 +6,7 @@
 #include "common/base/status.h"
 #include "common/model/local_files.h"
 #include "common/model/tokenizer.h"
+#include "common/store/open_files.h"
 
 namespace caldera::worker {
 namespace {
@@ -23,12 +24,10 @@ absl::StatusOr<model::OpenedModel> OpenThroughCoordinator(const v1::Lease& lease
   return opened;
 }
 
-// The text on this host, or an error: it is not there, or another one.
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocalCalibration(
-    const v1::Lease& lease, const std::string& file, const base::AllowedRoots& roots) {
-  CALDERA_ASSIGN_OR_RETURN(const auto files,
-                           model::OpenLocalFiles(lease.spec().calibration().uri(), roots));
-  CALDERA_ASSIGN_OR_RETURN(auto text, files->Open(file));
+// The text as it is reached from this host, or an error: it is not there, or another one.
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibrationHere(
+    const v1::Lease& lease, const base::AllowedRoots& roots) {
+  CALDERA_ASSIGN_OR_RETURN(auto text, store::OpenFile(lease.spec().calibration().uri(), roots));
   CALDERA_ASSIGN_OR_RETURN(const std::string digest, model::DigestOf(*text));
   if (digest == lease.calibration_sha256()) return text;
   return base::DataLoss("{} is not the text of {}", text->name(), lease.job());
@@ -40,7 +39,7 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(
   const std::string& uri = lease.spec().calibration().uri();
   const std::string file = uri.substr(uri.find_last_of('/') + 1);
   if (reach == Reach::kDirect) {
-    auto local = OpenLocalCalibration(lease, file, roots);
+    auto local = OpenCalibrationHere(lease, roots);
     if (local.ok()) return local;
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string text, ReadRemoteCalibration(access, lease.job()));
@@ -74,7 +73,7 @@ absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& leas
                                                            CheckpointAccess access,
                                                            const base::AllowedRoots& roots) {
   if (reach == Reach::kDirect) {
-    auto local = model::OpenModel(lease.spec().model_uri(), roots);
+    auto local = store::OpenModel(lease.spec().model_uri(), roots);
     if (local.ok() && local->fingerprint_sha256 == lease.model_sha256()) {
       return std::unique_ptr<JobInputs>(
           new JobInputs(lease.job(), *std::move(local), reach, std::move(access), roots));

@@ -22,29 +22,39 @@ HttpFilesOptions HttpOptionsOfProcess() {
   return options;
 }
 
+// Local files are checked where they are opened.
+absl::Status CheckRemote(const std::string& uri, const base::AllowedRoots& roots) {
+  return IsHttpUri(uri) || IsS3Uri(uri) ? roots.CheckUri(uri) : absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<model::FileSet>> OpenFiles(const std::string& uri_or_path) {
+absl::StatusOr<std::unique_ptr<model::FileSet>> OpenFiles(const std::string& uri_or_path,
+                                                          const base::AllowedRoots& roots) {
+  CALDERA_RETURN_IF_ERROR(CheckRemote(uri_or_path, roots));
   if (IsHttpUri(uri_or_path)) return OpenHttpFiles(uri_or_path, HttpOptionsOfProcess());
-  if (!IsS3Uri(uri_or_path)) return model::OpenLocalFiles(uri_or_path);
+  if (!IsS3Uri(uri_or_path)) return model::OpenLocalFiles(uri_or_path, roots);
   CALDERA_ASSIGN_OR_RETURN(const S3Location location, ParseS3Uri(uri_or_path));
   CALDERA_ASSIGN_OR_RETURN(auto client, MakeS3Client({}));
   return OpenS3Files(std::move(client), location);
 }
 
-absl::StatusOr<model::OpenedModel> OpenModel(const std::string& uri_or_path) {
-  CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<model::FileSet> files, OpenFiles(uri_or_path));
+absl::StatusOr<model::OpenedModel> OpenModel(const std::string& uri_or_path,
+                                             const base::AllowedRoots& roots) {
+  CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<model::FileSet> files, OpenFiles(uri_or_path, roots));
   return model::OpenModel(std::shared_ptr<const model::FileSet>(std::move(files)));
 }
 
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenFile(const std::string& uri_or_path) {
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenFile(const std::string& uri_or_path,
+                                                            const base::AllowedRoots& roots) {
+  CALDERA_RETURN_IF_ERROR(CheckRemote(uri_or_path, roots));
   if (IsHttpUri(uri_or_path)) return OpenHttpFile(uri_or_path, HttpOptionsOfProcess());
   if (!IsS3Uri(uri_or_path)) {
     if (uri_or_path.find("://") == std::string::npos) {
-      return model::FileByteSource::Open(uri_or_path);
+      return model::FileByteSource::Open(uri_or_path, roots);
     }
     CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfFileUri(uri_or_path));
-    return model::FileByteSource::Open(path);
+    return model::FileByteSource::Open(path, roots);
   }
   CALDERA_ASSIGN_OR_RETURN(const S3Location location, ParseS3Uri(uri_or_path));
   CALDERA_ASSIGN_OR_RETURN(auto client, MakeS3Client({}));

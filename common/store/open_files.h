@@ -14,19 +14,24 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/allowed_roots.h"
 #include "common/model/byte_source.h"
 #include "common/model/model_directory.h"
 
 namespace caldera::store {
 
-// A directory or what stands for one, or a single file under its base name.
-absl::StatusOr<std::unique_ptr<model::FileSet>> OpenFiles(const std::string& uri_or_path);
+// A directory or what stands for one, or a single file under its base name. Here and below,
+// PERMISSION_DENIED for what lies outside `roots`.
+absl::StatusOr<std::unique_ptr<model::FileSet>> OpenFiles(const std::string& uri_or_path,
+                                                          const base::AllowedRoots& roots = {});
 
 // model::OpenModel for any of these places.
-absl::StatusOr<model::OpenedModel> OpenModel(const std::string& uri_or_path);
+absl::StatusOr<model::OpenedModel> OpenModel(const std::string& uri_or_path,
+                                             const base::AllowedRoots& roots = {});
 
 // Exactly one file.
-absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenFile(const std::string& uri_or_path);
+absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenFile(const std::string& uri_or_path,
+                                                            const base::AllowedRoots& roots = {});
 
 // The URI in the form that is kept: file:///path for paths, no '/' at the end. Nothing is opened.
 // INVALID_ARGUMENT for what OpenFiles, or a store that publishes, would refuse by its form alone.
