@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <memory>
+#include <string>
+
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/rpc/server.h"
@@ -39,7 +42,8 @@ TEST(WhyNoListening, HasNothingAgainstAFreePort) {
 }
 
 TEST(WhyNoListening, NamesWhatIsInTheWay) {
-  EXPECT_EQ(WhyNoListening(Listener().address()), std::nullopt) << "it is gone";
+  const std::string free = std::make_unique<Listener>()->address();
+  EXPECT_EQ(WhyNoListening(free), std::nullopt) << "it is gone";
   const Listener other;
   EXPECT_EQ(WhyNoListening(other.address()), "Address already in use");
   EXPECT_EQ(WhyNoListening("192.0.2.1:0"), "Cannot assign requested address");
