@@ -12,6 +12,7 @@ namespace caldera::client {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);  // submitting tokenises the text
+constexpr absl::Duration kResumeTimeout = absl::Hours(1);   // hashes what is committed
 constexpr absl::Duration kPause = absl::Milliseconds(300);
 constexpr int kPageSize = 1000;
 
@@ -43,10 +44,15 @@ absl::StatusOr<std::unique_ptr<CompressionClient>> CompressionClient::Connect(
 
 template <typename Call>
 absl::Status CompressionClient::Retry(Call call) {
+  return Retry(std::move(call), kCallTimeout);
+}
+
+template <typename Call>
+absl::Status CompressionClient::Retry(Call call, absl::Duration timeout) {
   const absl::Time give_up = absl::Now() + patience_;
   while (true) {
     grpc::ClientContext context;
-    rpc::SetTimeout(context, kCallTimeout);
+    rpc::SetTimeout(context, timeout);
     const absl::Status status = rpc::FromGrpc(call(&context));
     if (!absl::IsUnavailable(status)) return status;
     if (absl::Now() >= give_up) return base::WithContext(status, "coordinator " + address_);
@@ -86,7 +92,8 @@ absl::StatusOr<v1::CompressionJob> CompressionClient::Resume(
   named.set_name(JobName(request.name()));
   v1::CompressionJob resumed;
   CALDERA_RETURN_IF_ERROR(
-      Retry([&](auto* context) { return stub_->ResumeCompressionJob(context, named, &resumed); }));
+      Retry([&](auto* context) { return stub_->ResumeCompressionJob(context, named, &resumed); },
+            kResumeTimeout));
   return resumed;
 }
 

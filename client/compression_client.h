@@ -52,6 +52,8 @@ class CompressionClient {
   CompressionClient(std::string address, std::shared_ptr<grpc::Channel> channel,
                     absl::Duration patience);
   template <typename Call>
+  absl::Status Retry(Call call, absl::Duration timeout);
+  template <typename Call>
   absl::Status Retry(Call call);
   // A stream that ended without the job's end: wait and go on, or give up.
   absl::Status WatchOnce(const std::string& name, std::int64_t& sequence, const OnEvent& on_event,

@@ -122,9 +122,14 @@ absl::StatusOr<v1::CompressionJob> Coordinator::ResumeJob(
   const OtherVersion other =
       request.accept_version() ? OtherVersion::kAccept : OtherVersion::kRefuse;
   CALDERA_RETURN_IF_ERROR(CheckDrift(job.record, plan, options_.code_version, other));
-  CALDERA_RETURN_IF_ERROR(CheckCommitted(job, *dependencies_.store));
+  CALDERA_ASSIGN_OR_RETURN(const LostWork lost, FindLostWork(job, *dependencies_.store));
+  // A store keeps an object that it has, so a damaged one goes before its bytes come again.
+  RemoveDamaged(lost.objects);
   Section section(this);
-  return jobs_.Resume(job.record.id, options_.code_version);
+  CALDERA_ASSIGN_OR_RETURN(const JobState* now, core_->FindJob(job.record.id));
+  // Another call resumed it meanwhile: what was lost then may be there again.
+  if (now->record.last_sequence != job.record.last_sequence) return jobs_.Get(job.record.id);
+  return jobs_.Resume(job.record.id, options_.code_version, lost);
 }
 
 absl::Status Coordinator::DeleteJob(const std::string& name) {

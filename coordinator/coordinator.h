@@ -86,7 +86,7 @@ class Coordinator {
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);
   absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
-  // Assembles the layer's shard before it answers.
+  // Assembles the layer's shard before it answers; UNAVAILABLE while another call does so.
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
   absl::Status FailLease(const v1::FailLeaseRequest& request);
 
@@ -152,8 +152,17 @@ class Coordinator {
   void PublishJob(const base::JobId& job);
   absl::Status BeginManifest(const base::JobId& job);
   void FinishJob(const base::JobId& job, const v1::JobResult& result);
+  // The job's end; the objects that it no longer refers to.
+  JobNames Succeed(const JobState& job, const v1::JobResult& result)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Those that no job refers to any more.
   void RemoveUnused(const std::set<std::string>& objects);
+  void RemoveObject(const std::string& object);
+  // Those of them whose bytes are not what their names say, whoever refers to them.
+  void RemoveDamaged(const std::vector<std::string>& objects);
+  // The publisher is through with the job, by what was applied since then. One that has not ended
+  // (the state could not be written) is published again after the next tick.
+  void LeavePublishing(const base::JobId& job, CommitQueue::Position since);
 
   const CoordinatorOptions options_;
   const CoordinatorDependencies dependencies_;
@@ -173,12 +182,13 @@ class Coordinator {
   std::set<WaitId> fresh_waits_ ABSL_GUARDED_BY(mutex_);
   bool time_passed_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::pair<std::string, WaitId>, std::function<void()>> event_waits_
-      ABSL_GUARDED_BY(mutex_);                                              // by job
+      ABSL_GUARDED_BY(mutex_);                                             // by job
   std::map<std::string, std::int64_t> announced_ ABSL_GUARDED_BY(mutex_);  // last durable event
   std::set<TaskKey> completing_ ABSL_GUARDED_BY(mutex_);      // CompleteLease is at work on them
   std::set<std::string> publishing_ ABSL_GUARDED_BY(mutex_);  // jobs
+  std::set<std::string> unfinished_ ABSL_GUARDED_BY(mutex_);  // of those: until the next tick
   std::set<std::string> past_cancelling_
-      ABSL_GUARDED_BY(mutex_);  // their manifest is being written
+      ABSL_GUARDED_BY(mutex_);                                 // their manifest is being written
   std::multiset<std::string> pinned_ ABSL_GUARDED_BY(mutex_);  // objects
   std::set<std::string> removing_ ABSL_GUARDED_BY(mutex_);     // objects
   // Receipts and removals, one after the other; last, so that it ends first.

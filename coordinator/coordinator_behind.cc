@@ -1,5 +1,5 @@
-// Coordinator: what happens behind its answers. Who waited is served, durable changes are announced,
-// receipts written, objects removed, and memory is loaded again after a loss.
+// Coordinator: what happens behind its answers. Who waited is served, durable changes are
+// announced, receipts written, objects removed, and memory is loaded again after a loss.
 #include <utility>
 
 #include "common/base/status.h"
@@ -12,6 +12,10 @@ namespace caldera::coordinator {
 Coordinator::Calls Coordinator::CollectCalls() {
   Calls calls;
   JobNames changed = core_->TakeChangedJobs();
+  if (time_passed_) {
+    for (const std::string& job : unfinished_) publishing_.erase(job);
+    changed.merge(std::exchange(unfinished_, {}));
+  }
   CollectLeaseCalls(changed, &calls);
   changed.merge(core_->TakeChangedJobs());  // giving leases makes events
   CollectPublishCalls(changed, &calls);
@@ -63,8 +67,7 @@ void Coordinator::CollectPublishCalls(const JobNames& changed, Calls* calls) {
   for (const std::string& id : changed) {
     const auto job = core_->state().jobs.find(id);
     if (job == core_->state().jobs.end()) continue;
-    const bool ready =
-        job->second.record.job.state() == v1::RUNNING && AllTasksDone(job->second);
+    const bool ready = job->second.record.job.state() == v1::RUNNING && AllTasksDone(job->second);
     if (!ready || !publishing_.insert(id).second) continue;
     calls->push_back([this, id](const absl::Status& durable) {
       if (durable.ok()) {
@@ -182,12 +185,29 @@ void Coordinator::RemoveUnused(const std::set<std::string>& objects) {
       if (core_->IsUsed(object) || pinned_.count(object) > 0) continue;
       removing_.insert(object);
     }
-    const absl::Status status = dependencies_.store->RemoveObject(object);
-    if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
-      dependencies_.core.log.Warning("removing object {}: {}", object, base::MessageOf(status));
-    }
+    RemoveObject(object);
     base::MutexLock lock(mutex_);
     removing_.erase(object);
+  }
+}
+
+void Coordinator::RemoveDamaged(const std::vector<std::string>& objects) {
+  for (const std::string& object : objects) {
+    {
+      base::MutexLock lock(mutex_);
+      removing_.insert(object);
+    }
+    // Again, now that nobody can commit to it: it may have been made anew meanwhile.
+    if (absl::IsDataLoss(dependencies_.store->VerifyObject(object))) RemoveObject(object);
+    base::MutexLock lock(mutex_);
+    removing_.erase(object);
+  }
+}
+
+void Coordinator::RemoveObject(const std::string& object) {
+  const absl::Status status = dependencies_.store->RemoveObject(object);
+  if (!status.ok() && status.code() != absl::StatusCode::kNotFound) {
+    dependencies_.core.log.Warning("removing object {}: {}", object, base::MessageOf(status));
   }
 }
 

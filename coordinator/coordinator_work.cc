@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/retry.h"
 #include "common/base/status.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/coordinator_section.h"
@@ -23,12 +24,6 @@ absl::Status CheckObject(const v1::ObjectRef& object, const store::CheckpointSto
   if (static_cast<std::int64_t>(info->size) == object.size()) return absl::OkStatus();
   return base::InvalidArgument("object {} has {} bytes, not {}", object.sha256(), info->size,
                                object.size());
-}
-
-// Errors that another attempt of the same completion may not meet.
-bool IsTransient(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kAborted;
 }
 
 }  // namespace
@@ -164,7 +159,9 @@ absl::StatusOr<v1::ObjectRef> Coordinator::AssembleShard(const LeaseView& view) 
     const absl::Status error = base::WithContext(
         shard.status(), fmt::format("assembling the shard of layer {}", view.task.index));
     (void)dependencies_.store->RemoveStaging(label);
-    if (!IsTransient(error)) FailJob(view.job.id, error);
+    if (absl::IsDataLoss(error)) observer().StoreVerifyFailed();
+    // Another attempt may not meet it; the cap on failures ends a store that stays full.
+    if (!base::IsRetryableWork(error)) FailJob(view.job.id, error);
     return error;
   }
   observer().StoreBytesWritten(shard->size);
@@ -180,7 +177,10 @@ absl::Status Coordinator::CompleteLease(const v1::CompleteLeaseRequest& request)
   const TaskKey key{view.task.job, view.task.id};
   {
     base::MutexLock lock(mutex_);
-    completing_.insert(key);
+    // The first call outlasted the caller's deadline, or was sent twice.
+    if (!completing_.insert(key).second) {
+      return base::Unavailable("{} of job {} is being completed", key.task, key.job.value());
+    }
   }
   const absl::Status status = FinishTask(view, request);
   base::MutexLock lock(mutex_);
@@ -235,10 +235,25 @@ void Coordinator::PublishJob(const base::JobId& job) {
     return;
   }
   if (result.status().code() == absl::StatusCode::kDataLoss) observer().StoreVerifyFailed();
+  const CommitQueue::Position since = Position();
   FailJob(job, base::WithContext(result.status(), "publishing"));
-  base::MutexLock lock(mutex_);
-  publishing_.erase(job.value());
-  past_cancelling_.erase(job.value());
+  LeavePublishing(job, since);
+}
+
+void Coordinator::LeavePublishing(const base::JobId& job, CommitQueue::Position since) {
+  Calls calls;
+  calls.push_back([this, job](const absl::Status& durable) {
+    base::MutexLock lock(mutex_);
+    past_cancelling_.erase(job.value());
+    const absl::StatusOr<const JobState*> state = core_->FindJob(job);
+    const bool ended = !state.ok() || HasEnded((*state)->record.job.state());
+    if (durable.ok() && ended) {
+      publishing_.erase(job.value());
+    } else {
+      unfinished_.insert(job.value());
+    }
+  });
+  RunWhenDurable(since, std::move(calls));
 }
 
 absl::Status Coordinator::BeginManifest(const base::JobId& job) {
@@ -251,32 +266,34 @@ absl::Status Coordinator::BeginManifest(const base::JobId& job) {
   return absl::OkStatus();
 }
 
+Coordinator::JobNames Coordinator::Succeed(const JobState& job, const v1::JobResult& result) {
+  JobNames hessians;
+  JobEdit edit = core_->Edit(job);
+  if (!job.record.job.spec().keep_hessians()) {
+    hessians = ClusterCore::ObjectsOf(job, ClusterCore::ObjectScope::kHessians);
+    edit.ForgetHessians();
+  }
+  edit.SetResult(result);
+  edit.SetState(v1::SUCCEEDED);
+  edit.Emit({.type = "job.succeeded",
+             .message = fmt::format("{:.3f} bits per weight, mean relative error {:.4f}",
+                                    result.bits_per_weight(), result.mean_relative_error())});
+  const absl::Status status = core_->Apply(std::move(edit));
+  if (status.ok()) return hessians;
+  core_->log().Error("finishing job {}: {}", job.record.id.value(), base::MessageOf(status));
+  return {};
+}
+
 void Coordinator::FinishJob(const base::JobId& job, const v1::JobResult& result) {
   const CommitQueue::Position since = Position();
   JobNames hessians;
   {
     Section section(this);
-    publishing_.erase(job.value());
-    past_cancelling_.erase(job.value());
     const absl::StatusOr<const JobState*> state = core_->FindJob(job);
-    if (!state.ok()) return;
-    JobEdit edit = core_->Edit(**state);
-    if (!(*state)->record.job.spec().keep_hessians()) {
-      hessians = ClusterCore::ObjectsOf(**state, ClusterCore::ObjectScope::kHessians);
-      edit.ForgetHessians();
-    }
-    edit.SetResult(result);
-    edit.SetState(v1::SUCCEEDED);
-    edit.Emit({.type = "job.succeeded",
-               .message = fmt::format("{:.3f} bits per weight, mean relative error {:.4f}",
-                                      result.bits_per_weight(), result.mean_relative_error())});
-    const absl::Status status = core_->Apply(std::move(edit));
-    if (!status.ok()) {
-      core_->log().Error("finishing job {}: {}", job.value(), base::MessageOf(status));
-      return;
-    }
+    if (state.ok()) hessians = Succeed(**state, result);
   }
   LeaveToClerk(since, [this, hessians] { RemoveUnused(hessians); });
+  LeavePublishing(job, since);
 }
 
 }  // namespace caldera::coordinator

@@ -65,6 +65,15 @@ v1::Worker DescribeWorker(const ClusterCore& core, const WorkerRecord& worker) {
   return description;
 }
 
+void Lose(const LostWork& lost, JobEdit* edit) {
+  for (const MatrixKey& key : lost.matrices) edit->LoseMatrix(key);
+  for (const HessianKey& key : lost.hessians) edit->LoseHessian(key);
+  for (const std::string& task : lost.tasks) edit->RedoTask(task);
+  for (const std::string& report : lost.reports) {
+    edit->Emit({.type = "object.lost", .message = report + "; it is made again"});
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<v1::CompressionJob>> JobDesk::FindRepeated(
@@ -212,11 +221,13 @@ absl::StatusOr<v1::CompressionJob> JobDesk::Cancel(const base::JobId& job,
 }
 
 absl::StatusOr<v1::CompressionJob> JobDesk::Resume(const base::JobId& job,
-                                                   const std::string& code_version) {
+                                                   const std::string& code_version,
+                                                   const LostWork& lost) {
   CALDERA_ASSIGN_OR_RETURN(const JobState* state, core_->FindJob(job));
   if (HasEnded(state->record.job.state())) {
     CALDERA_RETURN_IF_ERROR(CheckResumable(state->record));
     JobEdit edit = core_->Edit(*state);
+    Lose(lost, &edit);
     edit.Reopen();
     edit.SetCodeVersion(code_version);
     const v1::JobProgress progress = ComputeProgress(edit.job(), edit.now());

@@ -12,6 +12,7 @@
 #include "caldera/v1/compression.pb.h"
 #include "coordinator/cluster_core.h"
 #include "coordinator/planner.h"
+#include "coordinator/resume.h"
 
 namespace caldera::coordinator {
 
@@ -46,10 +47,10 @@ class JobDesk {
   // A job that has ended, or whose manifest is being written, is returned as it is.
   absl::StatusOr<v1::CompressionJob> Cancel(const base::JobId& job,
                                             const std::set<std::string>& past_cancelling);
-  // After the checks of resume.h: a job that has ended meanwhile as it can be resumed goes on, any
-  // other is returned as it is.
-  absl::StatusOr<v1::CompressionJob> Resume(const base::JobId& job,
-                                            const std::string& code_version);
+  // After the checks of resume.h: a job that has ended meanwhile as it can be resumed goes on
+  // without the work that was lost, any other is returned as it is.
+  absl::StatusOr<v1::CompressionJob> Resume(const base::JobId& job, const std::string& code_version,
+                                            const LostWork& lost);
   // FAILED_PRECONDITION with reason JOB_RUNNING unless it has ended.
   absl::Status Delete(const base::JobId& job);
 

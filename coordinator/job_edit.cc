@@ -20,6 +20,7 @@ JobEdit::JobEdit(JobEdit&& other) noexcept
       now_(other.now_),
       old_record_(std::move(other.old_record_)),
       old_tasks_(std::move(other.old_tasks_)),
+      old_matrices_(std::move(other.old_matrices_)),
       old_hessians_(std::move(other.old_hessians_)) {}
 
 JobRecord& JobEdit::Record() {
@@ -32,6 +33,7 @@ void JobEdit::Undo() {
   for (auto old = old_tasks_.rbegin(); old != old_tasks_.rend(); ++old) {
     *FindTask(job_, old->id) = std::move(*old);
   }
+  if (old_matrices_.has_value()) job_->matrices = *std::move(old_matrices_);
   if (old_hessians_.has_value()) job_->hessians = *std::move(old_hessians_);
   for (const HessianChange& change : transition_.hessians) {
     job_->hessians.erase(KeyOf(change.hessian));
@@ -82,6 +84,24 @@ void JobEdit::ReleaseTasks() {
 void JobEdit::ForgetHessians() {
   old_hessians_ = std::exchange(job_->hessians, {});
   transition_.forgotten_hessians.push_back(job_->record.id);
+}
+
+void JobEdit::LoseMatrix(const MatrixKey& key) {
+  if (!old_matrices_.has_value()) old_matrices_ = job_->matrices;
+  job_->matrices.erase(key);
+  transition_.lost_matrices.push_back({job_->record.id, key});
+}
+
+void JobEdit::LoseHessian(const HessianKey& key) {
+  if (!old_hessians_.has_value()) old_hessians_ = job_->hessians;
+  job_->hessians.erase(key);
+  transition_.lost_hessians.push_back({job_->record.id, key});
+}
+
+void JobEdit::RedoTask(const std::string& id) {
+  TaskRecord task = Release(*FindTask(*job_, id));
+  task.shard.Clear();
+  PutTask(task);
 }
 
 void JobEdit::Reopen() {

@@ -48,6 +48,11 @@ class JobEdit {
   // Ends every lease of the job: its tasks go back to kPending.
   void ReleaseTasks();
   void ForgetHessians();
+  // Takes back what the store no longer holds: it is computed again.
+  void LoseMatrix(const MatrixKey& key);
+  void LoseHessian(const HessianKey& key);
+  // A task that was done is to be done again.
+  void RedoTask(const std::string& id);
   // Undoes the end of the job: no error, no end time, tasks that are not done begin afresh.
   void Reopen();
 
@@ -67,6 +72,7 @@ class JobEdit {
   // What was there before, in the order of the changes.
   std::optional<JobRecord> old_record_;
   std::vector<TaskRecord> old_tasks_;
+  std::optional<std::map<MatrixKey, MatrixRecord>> old_matrices_;
   std::optional<std::map<HessianKey, v1::HessianRef>> old_hessians_;
 };
 

@@ -92,6 +92,9 @@ class ShardBuilder {
 
  private:
   absl::Status CollectMatrix(const v1::MatrixResult& matrix, const store::CheckpointStore& store) {
+    // What is copied gets a digest of its own: damage would go unseen from here on.
+    CALDERA_RETURN_IF_ERROR(
+        base::WithContext(store.VerifyObject(matrix.object().sha256()), matrix.projection()));
     CALDERA_ASSIGN_OR_RETURN(std::unique_ptr<model::SafetensorsFile> file,
                              OpenSafetensorsObject(&store, matrix.object().sha256()));
     for (const auto& [key, value] : file->metadata()) {

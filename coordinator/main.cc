@@ -30,6 +30,7 @@ struct Flags {
   double stall_seconds = 1200;
   double retention_seconds = 900;
   double shutdown_seconds = 5;
+  double staging_seconds = 86400;
 };
 
 void AddServiceFlags(Flags* flags, CLI::App* app) {
@@ -80,6 +81,10 @@ void AddLeaseFlags(Flags* flags, CLI::App* app) {
       ->check(CLI::NonNegativeNumber);
   app->add_option("--metrics-retention-seconds", flags->retention_seconds)
       ->check(CLI::NonNegativeNumber);
+  app->add_option(
+         "--staging-seconds", flags->staging_seconds,
+         "unfinished files of the store that nobody has written to for so long are removed")
+      ->check(CLI::PositiveNumber);
   app->add_option("--shutdown-seconds", flags->shutdown_seconds, "time for calls in flight")
       ->check(CLI::NonNegativeNumber);
 }
@@ -93,6 +98,7 @@ ProcessOptions OptionsOf(const Flags& flags) {
   policy.max_backoff = absl::Seconds(flags.max_backoff_seconds);
   policy.restart_grace = absl::Seconds(flags.grace_seconds);
   policy.stall_timeout = absl::Seconds(flags.stall_seconds);
+  options.staging_age = absl::Seconds(flags.staging_seconds);
   options.core.metrics_retention = absl::Seconds(flags.retention_seconds);
   if (flags.check_invariants) {
     options.core.invariants = caldera::coordinator::InvariantChecks::kOn;

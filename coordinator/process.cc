@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <thread>
@@ -26,6 +27,7 @@ namespace caldera::coordinator {
 namespace {
 
 constexpr int kQuickThreads = 4;
+constexpr absl::Duration kLongestSweepPause = absl::Minutes(10);
 
 // Held until the descriptor closes, also by a crash.
 absl::StatusOr<base::UniqueFd> LockStateDirectory(const std::string& directory) {
@@ -61,11 +63,13 @@ struct Process::Parts {
   std::atomic<bool> stopping = false;
   base::Wakeup wakeup;
   std::thread ticker;
+  absl::Time next_sweep = absl::InfinitePast();  // the ticker's
 
   absl::Status OpenState();
   absl::Status OpenCore();
   absl::Status Serve();
   void Tick();
+  void Sweep();
   void Stop(absl::Duration grace);
 };
 
@@ -126,7 +130,16 @@ void Process::Parts::Tick() {
     clock->WaitFor(options.tick, wakeup);
     coordinator->Tick();
     uploads->DropStale();
+    Sweep();
   }
+}
+
+void Process::Parts::Sweep() {
+  const absl::Time now = clock->Now();
+  if (now < next_sweep) return;
+  next_sweep = now + std::min(options.staging_age, kLongestSweepPause);
+  const absl::Status status = store->SweepStaging(now - options.staging_age);
+  if (!status.ok()) log.Warning("sweeping the store's staging: {}", base::MessageOf(status));
 }
 
 void Process::Parts::Stop(absl::Duration grace) {

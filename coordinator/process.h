@@ -25,6 +25,8 @@ struct ProcessOptions {
   CoreOptions core;
   int slow_threads = 4;
   absl::Duration tick = absl::Milliseconds(500);
+  // Staged files of the store that nobody has written to for so long are removed.
+  absl::Duration staging_age = absl::Hours(24);
 };
 
 // Not movable; Start and Stop from one thread.

@@ -36,15 +36,79 @@ absl::Status CheckSameSpec(const JobRecord& job, const v1::JobSpec& now) {
                  "changed (" + line + ")");
 }
 
-absl::Status CheckStored(const std::string& what, const v1::ObjectRef& object,
-                         const store::CheckpointStore& store) {
-  const absl::StatusOr<store::ObjectInfo> info = store.StatObject(object.sha256());
-  if (absl::IsNotFound(info.status())) {
-    return base::DataLoss("{}: object {} is not in the store {}", what, object.sha256(),
-                          store.uri());
+// Looks at one object after another and notes the losses.
+class Inventory {
+ public:
+  Inventory(const JobState& job, const store::CheckpointStore& store) : job_(job), store_(store) {}
+
+  absl::StatusOr<LostWork> Take() {
+    for (const TaskRecord& task : job_.tasks) {
+      if (task.kind == TaskKind::kCompress) CALDERA_RETURN_IF_ERROR(LookAtLayer(task));
+      if (task.kind == TaskKind::kCalibrate) CALDERA_RETURN_IF_ERROR(LookAtRange(task));
+      if (task.kind == TaskKind::kEmbeddings) CALDERA_RETURN_IF_ERROR(HasShard(task).status());
+    }
+    if (present_ > 0 || missing_ == 0) return lost_;
+    return base::DataLoss("the store {} holds none of the {} objects of job {}: is it another one?",
+                          store_.uri(), missing_, JobName(job_.record.id));
   }
-  return info.status();
-}
+
+ private:
+  absl::StatusOr<bool> IsWhole(const std::string& what, const v1::ObjectRef& object) {
+    const absl::Status status = store_.VerifyObject(object.sha256());
+    const bool missing = absl::IsNotFound(status);
+    ++(missing ? missing_ : present_);
+    if (status.ok()) return true;
+    if (!missing && !absl::IsDataLoss(status)) return status;
+    if (!missing) lost_.objects.push_back(object.sha256());
+    lost_.reports.push_back(fmt::format("{}: object {} is {}", what, object.sha256(),
+                                        missing ? "missing from the store" : "damaged"));
+    return false;
+  }
+
+  // Of a task that is done; a lost one is noted, and the task.
+  absl::StatusOr<bool> HasShard(const TaskRecord& task) {
+    if (task.state != TaskState::kDone) return false;
+    CALDERA_ASSIGN_OR_RETURN(const bool whole, IsWhole("shard of " + task.id, task.shard));
+    if (!whole) lost_.tasks.push_back(task.id);
+    return whole;
+  }
+
+  // Nobody reads the matrices of a shard that is whole.
+  absl::Status LookAtLayer(const TaskRecord& task) {
+    CALDERA_ASSIGN_OR_RETURN(const bool shard, HasShard(task));
+    if (shard) return absl::OkStatus();
+    for (auto it = job_.matrices.lower_bound({task.index, 0});
+         it != job_.matrices.end() && it->first.first == task.index; ++it) {
+      const v1::MatrixResult& matrix = it->second.result;
+      CALDERA_ASSIGN_OR_RETURN(
+          const bool whole,
+          IsWhole(fmt::format("layer {} {}", task.index, matrix.projection()), matrix.object()));
+      if (!whole) lost_.matrices.push_back(it->first);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status LookAtRange(const TaskRecord& task) {
+    const std::size_t before = lost_.hessians.size();
+    for (const auto& [key, hessian] : job_.hessians) {
+      if (hessian.range() != task.index) continue;
+      CALDERA_ASSIGN_OR_RETURN(
+          const bool whole, IsWhole(fmt::format("Hessian {} of layer {}, range {}", hessian.kind(),
+                                                hessian.layer(), hessian.range()),
+                                    hessian.object()));
+      if (!whole) lost_.hessians.push_back(key);
+    }
+    const bool redo = lost_.hessians.size() > before && task.state == TaskState::kDone;
+    if (redo) lost_.tasks.push_back(task.id);
+    return absl::OkStatus();
+  }
+
+  const JobState& job_;
+  const store::CheckpointStore& store_;
+  LostWork lost_;
+  int present_ = 0;
+  int missing_ = 0;
+};
 
 }  // namespace
 
@@ -69,21 +133,8 @@ absl::Status CheckDrift(const JobRecord& job, const JobPlan& plan, const std::st
   return CheckSame(job, "code_version", job.job.code_version(), code_version);
 }
 
-absl::Status CheckCommitted(const JobState& job, const store::CheckpointStore& store) {
-  for (const auto& [key, matrix] : job.matrices) {
-    const std::string what = fmt::format("layer {} {}", key.first, matrix.result.projection());
-    CALDERA_RETURN_IF_ERROR(CheckStored(what, matrix.result.object(), store));
-  }
-  for (const auto& [key, hessian] : job.hessians) {
-    const std::string what = fmt::format("Hessian {} of layer {}, range {}", hessian.kind(),
-                                         hessian.layer(), hessian.range());
-    CALDERA_RETURN_IF_ERROR(CheckStored(what, hessian.object(), store));
-  }
-  for (const TaskRecord& task : job.tasks) {
-    if (task.shard.sha256().empty()) continue;
-    CALDERA_RETURN_IF_ERROR(CheckStored("shard of " + task.id, task.shard, store));
-  }
-  return absl::OkStatus();
+absl::StatusOr<LostWork> FindLostWork(const JobState& job, const store::CheckpointStore& store) {
+  return Inventory(job, store).Take();
 }
 
 }  // namespace caldera::coordinator

@@ -4,8 +4,10 @@
 #define CALDERA_COORDINATOR_RESUME_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/planner.h"
 #include "coordinator/records.h"
@@ -23,9 +25,18 @@ enum class OtherVersion { kRefuse, kAccept };
 absl::Status CheckDrift(const JobRecord& job, const JobPlan& plan, const std::string& code_version,
                         OtherVersion other);
 
-// Every committed matrix, Hessian and shard is in the store: DATA_LOSS naming the first that is
-// not. One question to the store for each object.
-absl::Status CheckCommitted(const JobState& job, const store::CheckpointStore& store);
+// Committed work whose objects are missing from the store or damaged: it has to be done again.
+struct LostWork {
+  std::vector<MatrixKey> matrices;
+  std::vector<HessianKey> hessians;
+  std::vector<std::string> tasks;    // done ones that are to be done again
+  std::vector<std::string> objects;  // damaged ones, which must go before their bytes come again
+  std::vector<std::string> reports;  // one line for each loss
+};
+
+// Re-hashes every object that the rest of the job reads, so it takes as long as reading them.
+// DATA_LOSS when the store has none of them: then it is another store. Errors of the store.
+absl::StatusOr<LostWork> FindLostWork(const JobState& job, const store::CheckpointStore& store);
 
 }  // namespace caldera::coordinator
 

@@ -85,6 +85,24 @@ absl::Status SaveHessian(const HessianChange& change, Database* database) {
   return RunAll(statement.Run());
 }
 
+absl::Status DeleteMatrix(const LostMatrix& lost, Database* database) {
+  CALDERA_ASSIGN_OR_RETURN(
+      Statement statement,
+      database->Prepare("DELETE FROM matrices WHERE job = ? AND layer = ? AND projection = ?"));
+  statement.Bind(lost.job.value()).Bind(lost.key.first).Bind(lost.key.second);
+  return RunAll(statement.Run());
+}
+
+absl::Status DeleteHessian(const LostHessian& lost, Database* database) {
+  CALDERA_ASSIGN_OR_RETURN(
+      Statement statement,
+      database->Prepare(
+          "DELETE FROM hessians WHERE job = ? AND layer = ? AND range = ? AND kind = ?"));
+  const auto& [layer, range, kind] = lost.key;
+  statement.Bind(lost.job.value()).Bind(layer).Bind(range).Bind(kind);
+  return RunAll(statement.Run());
+}
+
 absl::Status SaveEvent(const EventChange& change, Database* database) {
   CALDERA_ASSIGN_OR_RETURN(
       Statement statement,

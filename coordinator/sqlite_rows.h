@@ -14,6 +14,8 @@ absl::Status SaveJob(const JobRecord& record, Database* database);
 absl::Status SaveTask(const TaskChange& change, Database* database);
 absl::Status SaveMatrix(const MatrixChange& change, Database* database);
 absl::Status SaveHessian(const HessianChange& change, Database* database);
+absl::Status DeleteMatrix(const LostMatrix& lost, Database* database);
+absl::Status DeleteHessian(const LostHessian& lost, Database* database);
 absl::Status SaveEvent(const EventChange& change, Database* database);
 absl::Status SaveWorker(const WorkerRecord& worker, Database* database);
 

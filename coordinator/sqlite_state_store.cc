@@ -47,6 +47,8 @@ absl::Status SqliteStateStore::Write(const Transition& transition) {
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.hessians, SaveHessian, &database_));
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.events, SaveEvent, &database_));
   CALDERA_RETURN_IF_ERROR(SaveEach(transition.workers, SaveWorker, &database_));
+  CALDERA_RETURN_IF_ERROR(SaveEach(transition.lost_matrices, DeleteMatrix, &database_));
+  CALDERA_RETURN_IF_ERROR(SaveEach(transition.lost_hessians, DeleteHessian, &database_));
   for (const base::JobId& job : transition.forgotten_hessians) {
     CALDERA_RETURN_IF_ERROR(DeleteRows("hessians", job, &database_));
   }

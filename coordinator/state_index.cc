@@ -29,6 +29,12 @@ void StateIndex::Forget(const Transition& transition, const ClusterState& before
   for (const TaskKey& key : TasksOf(transition)) {
     if (const TaskRecord* task = Find(before, key)) RemoveTask(*task);
   }
+  for (const LostMatrix& lost : transition.lost_matrices) {
+    RemoveUse(before.jobs.at(lost.job.value()).matrices.at(lost.key).result.object());
+  }
+  for (const LostHessian& lost : transition.lost_hessians) {
+    RemoveUse(before.jobs.at(lost.job.value()).hessians.at(lost.key).object());
+  }
   for (const base::JobId& id : transition.forgotten_hessians) {
     RemoveHessians(before.jobs.at(id.value()));
   }

@@ -30,6 +30,12 @@ void ApplyToState(const Transition& transition, ClusterState* state) {
   for (const WorkerRecord& worker : transition.workers) {
     state->workers[worker.id.value()] = worker;
   }
+  for (const LostMatrix& lost : transition.lost_matrices) {
+    state->jobs[lost.job.value()].matrices.erase(lost.key);
+  }
+  for (const LostHessian& lost : transition.lost_hessians) {
+    state->jobs[lost.job.value()].hessians.erase(lost.key);
+  }
   for (const base::JobId& job : transition.forgotten_hessians) {
     state->jobs[job.value()].hessians.clear();
   }

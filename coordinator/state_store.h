@@ -38,6 +38,16 @@ struct HessianChange {
   v1::HessianRef hessian;
 };
 
+// Rows whose objects the store no longer holds as they were.
+struct LostMatrix {
+  base::JobId job;
+  MatrixKey key;
+};
+struct LostHessian {
+  base::JobId job;
+  HessianKey key;
+};
+
 struct EventChange {
   base::JobId job;
   v1::JobEvent event;
@@ -52,6 +62,8 @@ struct Transition {
   std::vector<HessianChange> hessians;
   std::vector<EventChange> events;
   std::vector<WorkerRecord> workers;
+  std::vector<LostMatrix> lost_matrices;
+  std::vector<LostHessian> lost_hessians;
   std::vector<base::JobId> forgotten_hessians;  // jobs whose Hessian rows go
   std::vector<base::JobId> deleted_jobs;        // with everything below them
 };

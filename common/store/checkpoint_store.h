@@ -53,6 +53,9 @@ class CheckpointStore {
   // found and removed by it (RemoveStaging).
   virtual absl::StatusOr<std::unique_ptr<ObjectWriter>> Stage(const std::string& label) = 0;
   virtual absl::Status RemoveStaging(const std::string& label) = 0;
+  // Removes what nobody has written to since `before`: its writer was killed. Stores whose staging
+  // does not outlive its writers have nothing to do.
+  virtual absl::Status SweepStaging(absl::Time /*before*/) { return absl::OkStatus(); }
 
   // Objects by digest. Read fills all of `out` (OUT_OF_RANGE past the end). Verify re-hashes the
   // stored bytes: DATA_LOSS on any difference.

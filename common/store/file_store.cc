@@ -164,13 +164,26 @@ absl::StatusOr<std::unique_ptr<ObjectWriter>> FileStore::Stage(const std::string
 
 absl::Status FileStore::RemoveStaging(const std::string& label) {
   CALDERA_RETURN_IF_ERROR(ValidateKeyPart(label));
+  return RemoveStaged(
+      [&label](int /*staging*/, const std::string& name) { return IsStagingOf(name, label); });
+}
+
+absl::Status FileStore::SweepStaging(absl::Time before) {
+  return RemoveStaged([before](int staging, const std::string& name) {
+    struct stat info = {};
+    return fstatat(staging, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+           absl::TimeFromTimespec(info.st_mtim) < before;
+  });
+}
+
+absl::Status FileStore::RemoveStaged(Choice choice) {
   const std::string path = directory_ + "/staging";
   CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd staging,
                            OpenDirectoryBelow(root_.get(), std::span(&StagingName(), 1),
                                               MissingDirectories::kCreate, path));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(staging.get(), path));
   for (const std::string& name : names) {
-    if (!IsStagingOf(name, label)) continue;
+    if (!choice(staging.get(), name)) continue;
     if (unlinkat(staging.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
       return base::ErrnoToStatus(errno, path + "/" + name);
     }

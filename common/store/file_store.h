@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/base/file.h"
@@ -34,6 +35,8 @@ class FileStore final : public CheckpointStore {
 
   absl::StatusOr<std::unique_ptr<ObjectWriter>> Stage(const std::string& label) override;
   absl::Status RemoveStaging(const std::string& label) override;
+  // By the files' modification times, which a file server's clock may set.
+  absl::Status SweepStaging(absl::Time before) override;
   absl::StatusOr<ObjectInfo> StatObject(const std::string& sha256) const override;
   absl::Status ReadObject(const std::string& sha256, std::uint64_t offset,
                           std::span<std::byte> out) const override;
@@ -50,6 +53,9 @@ class FileStore final : public CheckpointStore {
   absl::StatusOr<std::uint64_t> FreeBytes() const override;
 
  private:
+  // Of a file in staging.
+  using Choice = absl::FunctionRef<bool(int staging, const std::string& name)>;
+  absl::Status RemoveStaged(Choice choice);
   FileStore(std::string directory, base::UniqueFd root);
   absl::StatusOr<base::UniqueFd> OpenObject(const std::string& sha256) const;
   absl::Status TryWriteKey(const std::string& key, const std::string& bytes);

@@ -240,6 +240,34 @@ TYPED_TEST_P(StateStoreContract, DeletesAJobWithAllBelowIt) {
   EXPECT_TRUE(this->fixture_.store()->ReadEvents(base::JobId("a"), 0, 9)->empty());
 }
 
+TYPED_TEST_P(StateStoreContract, LosesOneMatrixAndOneHessianAndTakesThemAgain) {
+  ASSERT_TRUE(this->store().Apply(ContractSetup()).ok());
+  Transition transition;
+  v1::HessianRef hessian;
+  hessian.set_layer(4);
+  hessian.set_kind("attn_in");
+  transition.hessians.push_back({base::JobId("a"), hessian});
+  transition.matrices.push_back({base::JobId("a"), {4, 2}, {}});
+  ASSERT_TRUE(this->store().Apply(transition).ok());
+  Transition kept;
+  hessian.set_range(1);
+  kept.hessians.push_back({base::JobId("a"), hessian});
+  kept.matrices.push_back({base::JobId("a"), {4, 3}, {}});
+  ASSERT_TRUE(this->store().Apply(kept).ok());
+
+  Transition loss;
+  loss.lost_matrices.push_back({base::JobId("a"), {4, 2}});
+  loss.lost_hessians.push_back({base::JobId("a"), {4, 0, "attn_in"}});
+  ASSERT_TRUE(this->store().Apply(loss).ok());
+
+  const JobState job = this->Reload().jobs.at("a");
+  ASSERT_EQ(job.matrices.size(), 1U);
+  EXPECT_EQ(job.matrices.begin()->first, MatrixKey(4, 3));
+  ASSERT_EQ(job.hessians.size(), 1U);
+  EXPECT_EQ(job.hessians.begin()->first, HessianKey(4, 1, "attn_in"));
+  EXPECT_TRUE(this->store().Apply(transition).ok());
+}
+
 TYPED_TEST_P(StateStoreContract, ForgetsTheHessiansOfOneJob) {
   Transition transition = ContractSetup();
   v1::HessianRef hessian;
@@ -258,6 +286,7 @@ REGISTER_TYPED_TEST_SUITE_P(StateStoreContract, IsEmptyAtFirst, GivesBackEveryFi
                             AStaleFenceChangesNothingAtAll, AFenceDoesNotOpenATaskThatIsDone,
                             CommitsAMatrixOnce, RefusesRowsOfUnknownJobs, OneRequestIdMakesOneJob,
                             ReadsEventsAfterASequenceInOrder, DeletesAJobWithAllBelowIt,
+                            LosesOneMatrixAndOneHessianAndTakesThemAgain,
                             ForgetsTheHessiansOfOneJob);
 
 }  // namespace caldera::coordinator

@@ -73,16 +73,29 @@ class Cluster {
   v1::CompressionJob Get(const std::string& id) {
     return Must(coordinator_->GetJob("compressionJobs/" + id));
   }
+  JobState State(const std::string& id) {
+    return Must(coordinator_->FindJobState("compressionJobs/" + id));
+  }
+  std::vector<v1::JobEvent> Events(const std::string& id) {
+    std::vector<v1::JobEvent> events;
+    while (true) {
+      const std::int64_t after = events.empty() ? 0 : events.back().sequence();
+      const auto batch = Must(coordinator_->ReadEvents("compressionJobs/" + id, after));
+      if (batch.events.empty()) return events;
+      events.insert(events.end(), batch.events.begin(), batch.events.end());
+    }
+  }
   std::vector<std::string> EventTypes(const std::string& id) {
     std::vector<std::string> types;
-    for (std::int64_t after = 0;;) {
-      const auto batch = Must(coordinator_->ReadEvents("compressionJobs/" + id, after));
-      for (const v1::JobEvent& event : batch.events) {
-        types.push_back(event.type());
-        after = event.sequence();
-      }
-      if (batch.events.empty()) return types;
-    }
+    for (const v1::JobEvent& event : Events(id)) types.push_back(event.type());
+    return types;
+  }
+  // Flips the last bit of a stored object, as a bad disk would.
+  void Damage(const std::string& sha256) {
+    const std::string file = path("store/objects/sha256/" + sha256.substr(0, 2) + "/" + sha256);
+    std::string bytes = Must(base::ReadFile(file));
+    bytes.back() = static_cast<char>(bytes.back() ^ 1);
+    Must(base::ReplaceFile(file, bytes));
   }
 
  private:

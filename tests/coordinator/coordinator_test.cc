@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "common/store/checkpoint_reader.h"
 #include "coordinator/error_details.h"
+#include "coordinator/sqlite.h"
 #include "tests/coordinator/scripted_worker.h"
 
 namespace caldera::coordinator {
@@ -353,6 +356,43 @@ TEST(Coordinator, AFullDiskWhileAShardIsMadeFailsTheJobByName) {
   EXPECT_FALSE(base::Exists(cluster.path("out/manifest.json")));
 }
 
+TEST(Coordinator, ManyCompletionsOfOneLeaseAssembleItsShardOnce) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
+  std::vector<absl::Status> answers(8);
+  std::vector<std::thread> threads;
+  for (absl::Status& answer : answers) {
+    threads.emplace_back([&] { answer = worker.Complete(lease); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(std::any_of(answers.begin(), answers.end(), [](auto& a) { return a.ok(); }));
+  for (const absl::Status& answer : answers) {
+    EXPECT_TRUE(answer.ok() || absl::IsUnavailable(answer)) << answer;
+  }
+  EXPECT_TRUE(worker.Complete(lease).ok());
+  EXPECT_THAT(cluster.EventTypes("a"), Contains("layer.completed").Times(1));
+}
+
+TEST(Coordinator, AJobWhoseEndCouldNotBeWrittenIsFinishedAfterTheNextTick) {
+  Cluster cluster;
+  cluster.Create("a");
+  Database database = Must(Database::Open(cluster.path("state.sqlite")));
+  // Stands for a full disk.
+  Must(database.Execute(
+      fmt::format("CREATE TRIGGER no_room BEFORE UPDATE ON jobs WHEN NEW.state = {}"
+                  " BEGIN SELECT RAISE(ABORT, 'no room'); END",
+                  static_cast<int>(v1::SUCCEEDED))));
+  ScriptedWorker(&cluster, "w1").WorkAll();
+  EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
+  Must(database.Execute("DROP TRIGGER no_room"));
+  cluster.Advance(absl::Seconds(1));
+  cluster.Drain();
+  EXPECT_EQ(cluster.Get("a").state(), v1::SUCCEEDED);
+}
+
 TEST(Coordinator, AShardDamagedOnDiskIsNotPublished) {
   Cluster cluster;
   cluster.Create("a");
@@ -367,11 +407,7 @@ TEST(Coordinator, AShardDamagedOnDiskIsNotPublished) {
   }
   const v1::ObjectRef shard = StoreBytes(EmbeddingsObject(), &cluster.store());
   ASSERT_EQ(shard.sha256(), embeddings);
-  const std::string path =
-      cluster.path("store/objects/sha256/" + embeddings.substr(0, 2) + "/" + embeddings);
-  std::string bytes = Must(base::ReadFile(path));
-  bytes.back() = static_cast<char>(bytes.back() ^ 1);
-  Must(base::ReplaceFile(path, bytes));
+  cluster.Damage(embeddings);
   v1::CompleteLeaseRequest request;
   request.set_lease_id(lease.lease_id());
   request.set_attempt(lease.attempt());

@@ -133,14 +133,76 @@ TEST(Resume, AChangedParameterIsNamed) {
               "spec.decomposition.rank");
 }
 
-TEST(Resume, AnObjectThatTheStoreLostIsNamed) {
+// Resumes job "a" and ends it; the matrices that were computed for that.
+int MatricesToTheEnd(Cluster& cluster) {
+  Must(Resume(cluster).status());
+  ScriptedWorker worker(&cluster, "w1");
+  worker.WorkAll();
+  EXPECT_EQ(cluster.Get("a").state(), v1::SUCCEEDED);
+  EXPECT_TRUE(Must(store::VerifyCheckpoint(cluster.path("out"))).status().ok());
+  return worker.committed();
+}
+
+std::string LossesOf(Cluster& cluster) {
+  std::string losses;
+  for (const v1::JobEvent& event : cluster.Events("a")) {
+    if (event.type() == "object.lost") losses += event.message() + "\n";
+  }
+  return losses;
+}
+
+TEST(Resume, AMatrixThatTheStoreLostIsMadeAgain) {
   Cluster cluster;
   FailInMidLayer(cluster);
-  const JobState job = Must(cluster.coordinator().FindJobState("compressionJobs/a"));
+  const JobState job = cluster.State("a");
   Must(cluster.store().RemoveObject(job.matrices.begin()->second.result.object().sha256()));
+  EXPECT_EQ(MatricesToTheEnd(cluster), 14 - 2);
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("layer 0 self_attn.q_proj: object "));
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("missing from the store"));
+}
+
+TEST(Resume, AMatrixDamagedBeforeItsShardIsMadeFailsTheJobAndIsMadeAgain) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  for (int p = 0; p < 7; ++p) Must(worker.CommitMatrix(lease, p).status());
+  cluster.Damage(cluster.State("a").matrices.at({0, 4}).result.object().sha256());
+  EXPECT_TRUE(absl::IsDataLoss(worker.Complete(lease)));
+  EXPECT_EQ(cluster.Get("a").state(), v1::FAILED);
+  EXPECT_THAT(cluster.Get("a").error().message(), HasSubstr("shard of layer 0: mlp.gate_proj"));
+  EXPECT_EQ(MatricesToTheEnd(cluster), 1 + 7);
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("layer 0 mlp.gate_proj: object "));
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("damaged"));
+}
+
+TEST(Resume, ADamagedHessianIsMadeAgain) {
+  Cluster cluster;
+  FailInMidLayer(cluster);
+  cluster.Damage(cluster.State("a").hessians.begin()->second.object().sha256());
+  EXPECT_EQ(MatricesToTheEnd(cluster), 14 - 3);
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("Hessian "));
+}
+
+TEST(Resume, ADamagedShardIsAssembledAgainWithoutComputing) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  Must(worker.Work(worker.WorkUntilCompress()));
+  cluster.Damage(FindTask(cluster.State("a"), "compress-0")->shard.sha256());
+  Must(cluster.coordinator().CancelJob("compressionJobs/a").status());
+  EXPECT_EQ(MatricesToTheEnd(cluster), 7);  // of the other layer
+  EXPECT_THAT(LossesOf(cluster), HasSubstr("shard of compress-0"));
+}
+
+TEST(Resume, AnotherStoreIsRefused) {
+  Cluster cluster;
+  FailInMidLayer(cluster);
+  Must(base::RemoveTree(cluster.path("store/objects")));
   const absl::Status status = Resume(cluster).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(status.message(), HasSubstr("layer 0 self_attn.q_proj"));
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(status.message(), HasSubstr("is it another one?"));
+  EXPECT_EQ(cluster.Get("a").state(), v1::FAILED);
 }
 
 }  // namespace

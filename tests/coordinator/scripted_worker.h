@@ -2,6 +2,7 @@
 #ifndef CALDERA_TESTS_COORDINATOR_SCRIPTED_WORKER_H_
 #define CALDERA_TESTS_COORDINATOR_SCRIPTED_WORKER_H_
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -127,7 +128,10 @@ class ScriptedWorker {
     for (int layer = 0; task.has_calibrate() && layer < 2; ++layer) {
       CALDERA_RETURN_IF_ERROR(CommitHessians(lease, layer));
     }
-    for (int p = task.compress().committed_size(); task.has_compress() && p < 7; ++p) {
+    const auto& done = task.compress().committed();
+    for (int p = 0; task.has_compress() && p < model::kProjectionCount; ++p) {
+      const std::string path = model::ProjectionPath(static_cast<model::Projection>(p));
+      if (std::find(done.begin(), done.end(), path) != done.end()) continue;
       CALDERA_RETURN_IF_ERROR(CommitMatrix(lease, p).status());
       ++committed_;
     }

@@ -1,5 +1,6 @@
 """The programs as a user runs them: one-shot commands, and a coordinator with workers."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -17,20 +18,31 @@ ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "NO_COLOR": "1"}
 MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]
 
 
-def caldera(*arguments, timeout=PATIENCE, environment=ENVIRONMENT):
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """Where a process runs: the address it listens at, and what brings a command there."""
+
+    address: str = "127.0.0.1"
+    prefix: tuple = ()
+
+
+LOCAL = Host()
+
+
+def caldera(*arguments, timeout=PATIENCE, host=LOCAL, environment=None):
     """Runs `caldera ARGUMENTS`: the CompletedProcess, with text output."""
     return subprocess.run(
-        [BIN / "caldera", *map(str, arguments)],
+        [*host.prefix, BIN / "caldera", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
-        env=environment,
+        env=environment or ENVIRONMENT,
     )
 
 
-def caldera_json(*arguments, environment=ENVIRONMENT):
+def caldera_json(*arguments, host=LOCAL, environment=None):
     """What a command that must succeed prints with -o json."""
-    done = caldera(*arguments, "-o", "json", environment=environment)
+    done = caldera(*arguments, "-o", "json", host=host, environment=environment)
     assert done.returncode == 0, (arguments, done.stderr)
     return json.loads(done.stdout)
 
@@ -101,13 +113,16 @@ class Cluster:
     `store` is a folder or a URI; `environment` is added to that of the tests.
     """
 
-    def __init__(self, folder, coordinator_flags=(), store=None, port=0, environment=None):
+    def __init__(self, folder, coordinator_flags=(), store=None, port=0, host=LOCAL, environment=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.environment = {**ENVIRONMENT, **(environment or {})}
         self.store = store or self.folder / "store"
         self.flags = list(coordinator_flags)
         self.port = port
+        self.host = host
+        # Clients refuse plaintext beyond loopback unless told.
+        self.client_flags = [] if host.address == LOCAL.address else ["--insecure"]
         self.metrics_port = 0
         self.address = ""
         self.coordinator = None
@@ -117,11 +132,11 @@ class Cluster:
         address_file = self.folder / "address"
         address_file.unlink(missing_ok=True)
         self.metrics_port = free_port()
-        command = [BIN / "caldera-coordinator", "--listen", f"127.0.0.1:{self.port}",
+        command = [BIN / "caldera-coordinator", "--listen", f"{self.host.address}:{self.port}",
                    "--state-dir", self.folder / "state", "--store", self.store_uri(),
                    "--metrics-listen", f"127.0.0.1:{self.metrics_port}",
-                   "--address-file", address_file, "--check-invariants", *self.flags]
-        self.coordinator = self._start(command, "coordinator")
+                   "--address-file", address_file, "--check-invariants", *self.client_flags, *self.flags]
+        self.coordinator = self._start(command, "coordinator", self.host)
 
         def address():
             assert self.coordinator.poll() is None, self.log("coordinator")
@@ -132,20 +147,20 @@ class Cluster:
     def store_uri(self):
         return self.store if "://" in str(self.store) else f"file://{self.store}"
 
-    def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=()):
-        """A plain process, or with ranks > 0 an MPI job."""
-        command = [BIN / "caldera-worker", "--coordinator", self.address, "--worker-id", worker_id,
-                   "--threads", threads, "--drain-timeout", 0, *flags]
+    def start_worker(self, worker_id="worker", ranks=0, threads=1, flags=(), host=None, coordinator=None,
+                     mpi_flags=()):
+        """A plain process, or with ranks > 0 an MPI job; `coordinator` when it is to call another address."""
+        command = [BIN / "caldera-worker", "--coordinator", coordinator or self.address, "--worker-id",
+                   worker_id, "--threads", threads, "--drain-timeout", 0, *flags]
         if ranks > 0:
-            command = [*MPIRUN, ranks, *command]
-        self.workers.append(self._start(command, worker_id))
+            command = [*MPIRUN, ranks, *mpi_flags, *command]
+        self.workers.append(self._start(command, worker_id, host or self.host))
         return self.workers[-1]
 
-    def _start(self, command, name):
+    def _start(self, command, name, host):
         with open(self.folder / f"{name}.log", "ab") as log:
-            return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                    stdout=log, stderr=log, env=self.environment,
-                                    start_new_session=True)
+            return subprocess.Popen([*host.prefix, *map(str, command)], stdin=subprocess.DEVNULL,
+                                    stdout=log, stderr=log, env=self.environment, start_new_session=True)
 
     def log(self, name):
         """The end of a process's log."""
@@ -156,12 +171,12 @@ class Cluster:
                          for path in sorted(self.folder.glob("*.log")))
 
     def caldera(self, command, *arguments):
-        return caldera(command, *arguments, "--coordinator", self.address,
+        return caldera(command, *arguments, "--coordinator", self.address, *self.client_flags, host=self.host,
                        environment=self.environment)
 
     def caldera_json(self, command, *arguments):
-        return caldera_json(command, *arguments, "--coordinator", self.address,
-                            environment=self.environment)
+        return caldera_json(command, *arguments, "--coordinator", self.address, *self.client_flags,
+                            host=self.host, environment=self.environment)
 
     def submit(self, model, output, *flags):
         """Starts a job; its name."""

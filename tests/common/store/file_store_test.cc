@@ -1,5 +1,6 @@
 #include "common/store/file_store.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 
 #include <filesystem>
 
+#include "absl/time/clock.h"
 #include "common/base/file.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
@@ -66,6 +68,20 @@ TEST_F(FileStoreTest, StagingOfADeadProcessIsRemovedByItsLabel) {
   EXPECT_TRUE(base::Exists(name));
   ASSERT_TRUE(store_->RemoveStaging("attempt-1").ok());
   EXPECT_FALSE(base::Exists(name));
+}
+
+TEST_F(FileStoreTest, ASweepTakesWhatNobodyHasWrittenToSince) {
+  const std::string old = Root() + "/staging/killed-123e4567-e89b-42d3-a456-426614174000";
+  ASSERT_TRUE(base::WriteFile(old, "left over").ok());
+  const timespec an_hour_ago = absl::ToTimespec(absl::Now() - absl::Hours(1));
+  const timespec times[] = {an_hour_ago, an_hour_ago};
+  ASSERT_EQ(utimensat(AT_FDCWD, old.c_str(), times, 0), 0);
+  auto writer = store_->Stage("alive").value();
+
+  ASSERT_TRUE(store_->SweepStaging(absl::Now() - absl::Minutes(30)).ok());
+
+  EXPECT_FALSE(base::Exists(old));
+  EXPECT_TRUE(writer->Commit().ok());
 }
 
 TEST_F(FileStoreTest, PublishesByHardLinkOnOneFileSystem) {
