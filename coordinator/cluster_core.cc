@@ -48,6 +48,7 @@ absl::Status ClusterCore::ExtendLeases() {
       if (task.state != TaskState::kLeased) continue;
       transition.tasks.push_back({ExtendAfterRestart(task, policy(), Now()), task.fence});
       state_.workers[task.worker.value()].last_seen = Now();
+      if (task.rival.has_value()) state_.workers[task.rival->worker.value()].last_seen = Now();
     }
   }
   return transition.tasks.empty() ? absl::OkStatus() : ApplyTransition(transition);
@@ -64,11 +65,23 @@ void ClusterCore::KeepVolatile(ClusterState* loaded) const {
       if (task.state != TaskState::kLeased) continue;
       const TaskRecord* old =
           old_job == state_.jobs.end() ? nullptr : FindTask(old_job->second, task.id);
-      const bool same = old != nullptr && old->fence == task.fence;
-      if (same) task.status = old->status;
-      task = Renew(task, same ? old->progress : 0, policy(), Now());
+      const Fence first = task.fence;
+      task = KeepLease(task, old);
+      if (!task.rival.has_value()) continue;
+      task = SeenBy(KeepLease(SeenBy(task, task.rival->fence), old), first);
     }
   }
+}
+
+// Of the first holder.
+TaskRecord ClusterCore::KeepLease(TaskRecord loaded, const TaskRecord* old) const {
+  std::int64_t progress = 0;
+  if (old != nullptr && Holds(*old, loaded.fence)) {
+    const TaskRecord seen = SeenBy(*old, loaded.fence);
+    loaded.status = seen.status;
+    progress = seen.progress;
+  }
+  return Renew(std::move(loaded), progress, policy(), Now());
 }
 
 absl::Status ClusterCore::Reload() {
@@ -92,17 +105,19 @@ const TaskRecord* ClusterCore::Find(const TaskKey* key) const {
 
 const TaskRecord* ClusterCore::FindTaskOf(const Fence& fence) const {
   const TaskRecord* task = Find(index_.FindLease(fence.lease));
-  return task != nullptr && task->fence == fence ? task : nullptr;
+  return task != nullptr && CheckFence(*task, fence).ok() ? task : nullptr;
 }
 
-const TaskRecord* ClusterCore::HeldTask(const base::WorkerId& worker) const {
-  return Find(index_.FindHeld(worker));
+std::optional<TaskRecord> ClusterCore::HeldTask(const base::WorkerId& worker) const {
+  const TaskRecord* task = Find(index_.FindHeld(worker));
+  const Fence* fence = task == nullptr ? nullptr : FenceOfHolder(*task, worker);
+  return fence == nullptr ? std::nullopt : std::optional(SeenBy(*task, *fence));
 }
 
 std::string ClusterCore::StateOf(const WorkerRecord& worker) const {
   if (!IsAlive(worker, policy(), Now())) return "lost";
-  const TaskRecord* held = HeldTask(worker.id);
-  if (held == nullptr) return "idle";
+  const std::optional<TaskRecord> held = HeldTask(worker.id);
+  if (!held.has_value()) return "idle";
   return held->status.rfind("drain", 0) == 0 ? "draining" : "busy";
 }
 
@@ -142,10 +157,7 @@ absl::Status ClusterCore::FailJob(const base::JobId& job, const absl::Status& er
   CALDERA_ASSIGN_OR_RETURN(const JobState* state, FindJob(job));
   if (HasEnded(state->record.job.state())) return absl::OkStatus();
   JobEdit edit = Edit(*state);
-  edit.ReleaseTasks();
-  edit.SetState(v1::FAILED);
-  edit.SetError(error);
-  edit.Emit({.type = "job.failed", .message = base::MessageOf(error)});
+  edit.Fail(error);
   return Apply(std::move(edit));
 }
 
@@ -185,7 +197,7 @@ std::set<std::string> ClusterCore::TakeChangedJobs() { return std::exchange(chan
 bool ClusterCore::HasGrantableTask(const std::set<std::string>& jobs) const {
   return std::any_of(jobs.begin(), jobs.end(), [this](const std::string& id) {
     const auto job = state_.jobs.find(id);
-    return job != state_.jobs.end() && coordinator::HasGrantableTask(job->second, Now());
+    return job != state_.jobs.end() && coordinator::HasGrantableTask(job->second, policy(), Now());
   });
 }
 
@@ -211,7 +223,7 @@ ClusterSnapshot ClusterCore::Snapshot() const {
     const v1::State state = job.record.job.state();
     ++snapshot.jobs[StateName(state)];
     for (const TaskRecord& task : job.tasks) {
-      if (task.state == TaskState::kLeased) ++snapshot.leases;
+      if (task.state == TaskState::kLeased) snapshot.leases += task.rival.has_value() ? 2 : 1;
       if (HasEnded(state) || task.kind != TaskKind::kCompress) continue;
       ++snapshot.layers[StateName(LayerState(job, task))];
     }

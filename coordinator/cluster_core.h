@@ -67,10 +67,10 @@ class ClusterCore {
 
   // NOT_FOUND with reason JOB_NOT_FOUND.
   absl::StatusOr<const JobState*> FindJob(const base::JobId& job) const;
-  // The task with that current or last fence, nullptr when there is none.
+  // The task that is held, or was finished, under that fence; nullptr when there is none.
   const TaskRecord* FindTaskOf(const Fence& fence) const;
-  // The task a worker holds, nullptr when none.
-  const TaskRecord* HeldTask(const base::WorkerId& worker) const;
+  // The task a worker holds, as it sees it (leases.h, SeenBy), nullopt when none.
+  std::optional<TaskRecord> HeldTask(const base::WorkerId& worker) const;
   // "idle", "busy", "draining" (its last status begins with "drain"), "lost".
   std::string StateOf(const WorkerRecord& worker) const;
   // A new edit of a job that exists.
@@ -119,6 +119,7 @@ class ClusterCore {
         index_(state_) {}
   absl::Status ExtendLeases();
   void KeepVolatile(ClusterState* loaded) const;
+  TaskRecord KeepLease(TaskRecord loaded, const TaskRecord* old) const;
   const TaskRecord* Find(const TaskKey* key) const;
   void NoteReadyTasks(const std::string& job);
   void CheckInvariantsIfOn() const;

@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "common/model/model_config.h"
 #include "coordinator/job_graph.h"
+#include "coordinator/scheduler.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -56,6 +57,21 @@ absl::Status CheckDone(const JobState& job, const TaskRecord& task) {
   return absl::OkStatus();
 }
 
+absl::Status CheckRival(const TaskRecord& task) {
+  if (task.fence.attempt > task.attempts) return Broken(task, "an attempt beyond those given");
+  if (!task.rival.has_value()) return absl::OkStatus();
+  const RivalLease& rival = *task.rival;
+  if (task.state != TaskState::kLeased) return Broken(task, "a rival of nobody");
+  if (rival.fence.lease.value().empty() || rival.fence.attempt < 1) {
+    return Broken(task, "a rival without a fence");
+  }
+  if (rival.fence.attempt > task.attempts || rival.fence.attempt == task.fence.attempt) {
+    return Broken(task, "a rival with an attempt that was not given to it");
+  }
+  return rival.worker == task.worker ? Broken(task, "its worker is its own rival")
+                                     : absl::OkStatus();
+}
+
 absl::Status CheckTask(const JobState& job, const TaskRecord& task, const LeasePolicy& policy) {
   const v1::State state = job.record.job.state();
   if (!task.q_bits.empty() && (task.kind != TaskKind::kCompress ||
@@ -67,9 +83,10 @@ absl::Status CheckTask(const JobState& job, const TaskRecord& task, const LeaseP
   }
   if (IsHeld(task) && task.worker.value().empty()) return Broken(task, "held by nobody");
   if (IsHeld(task) && HasEnded(state)) return Broken(task, "held although the job has ended");
-  if (state == v1::PENDING && task.fence.attempt > 0) {
+  if (state == v1::PENDING && task.attempts > 0) {
     return Broken(task, "leased although the job is pending");
   }
+  CALDERA_RETURN_IF_ERROR(CheckRival(task));
   if (state == v1::RUNNING && task.state == TaskState::kLeased && !InputsReady(job, task)) {
     return Broken(task, "leased without its inputs");
   }
@@ -94,32 +111,81 @@ absl::Status CheckJob(const JobState& job) {
   return job.record.last_sequence < 0 ? Broken(job, "negative event number") : absl::OkStatus();
 }
 
-// Lease ids and holders seen so far, over all jobs.
-struct Holders {
-  std::set<std::string> leases;
-  std::set<std::string> workers;
-};
-
-absl::Status CheckHolder(const TaskRecord& task, Holders* holders) {
-  if (!IsHeld(task)) return absl::OkStatus();
-  if (!holders->leases.insert(task.fence.lease.value()).second) {
-    return Broken(task, "shares its lease id");
+absl::Status CheckResults(const JobState& job) {
+  const int layers = job.record.job.model().layers();
+  const int ranges = job.record.job.spec().calibration().ranges();
+  for (const auto& [key, matrix] : job.matrices) {
+    const bool known = key.first >= 0 && key.first < layers && key.second >= 0 &&
+                       key.second < model::kProjectionCount;
+    if (!known) return Broken(job, "a matrix of no task");
   }
-  if (task.state == TaskState::kLeased && !holders->workers.insert(task.worker.value()).second) {
-    return Broken(task, "its worker holds two leases");
+  for (const auto& [key, hessian] : job.hessians) {
+    const auto& [layer, range, kind] = key;
+    const bool known = layer >= 0 && layer < layers && range >= 0 && range < ranges;
+    if (!known) return Broken(job, "a Hessian of no task");
   }
   return absl::OkStatus();
+}
+
+// What must differ between all leases and jobs, as far as they have been seen.
+struct Seen {
+  std::set<std::string> leases;
+  std::set<std::string> workers;
+  std::set<std::int64_t> ordinals;
+  std::set<std::string> requests;
+};
+
+absl::Status CheckWorker(const ClusterState& state, const TaskRecord& task,
+                         const LeasePolicy& policy) {
+  const auto worker = state.workers.find(task.worker.value());
+  if (worker == state.workers.end()) return Broken(task, "its worker is not registered");
+  if (worker->second.incarnation != task.incarnation) {
+    return Broken(task, "held by an incarnation that is over");
+  }
+  const JobRecord& job = state.jobs.at(task.job.value()).record;
+  return HasMemoryFor(job, worker->second.memory_bytes, policy)
+             ? absl::OkStatus()
+             : Broken(task, "its worker has too little memory");
+}
+
+// The holder that the record has first.
+absl::Status CheckHolder(const ClusterState& state, const TaskRecord& task,
+                         const LeasePolicy& policy, Seen* seen) {
+  if (!IsHeld(task)) return absl::OkStatus();
+  if (!seen->leases.insert(task.fence.lease.value()).second) {
+    return Broken(task, "shares its lease id");
+  }
+  if (task.state != TaskState::kLeased) return absl::OkStatus();
+  if (!seen->workers.insert(task.worker.value()).second) {
+    return Broken(task, "its worker holds two leases");
+  }
+  return CheckWorker(state, task, policy);
+}
+
+absl::Status CheckUnique(const JobState& job, Seen* seen) {
+  if (!seen->ordinals.insert(job.record.ordinal).second) {
+    return Broken(job, "shares its creation number");
+  }
+  const std::string& request = job.record.request_id;
+  return request.empty() || seen->requests.insert(request).second
+             ? absl::OkStatus()
+             : Broken(job, "shares its request id");
 }
 
 }  // namespace
 
 absl::Status CheckInvariants(const ClusterState& state, const LeasePolicy& policy) {
-  Holders holders;
+  Seen seen;
   for (const auto& [id, job] : state.jobs) {
     CALDERA_RETURN_IF_ERROR(CheckJob(job));
+    CALDERA_RETURN_IF_ERROR(CheckUnique(job, &seen));
+    CALDERA_RETURN_IF_ERROR(CheckResults(job));
     for (const TaskRecord& task : job.tasks) {
       CALDERA_RETURN_IF_ERROR(CheckTask(job, task, policy));
-      CALDERA_RETURN_IF_ERROR(CheckHolder(task, &holders));
+      CALDERA_RETURN_IF_ERROR(CheckHolder(state, task, policy, &seen));
+      if (!task.rival.has_value()) continue;
+      CALDERA_RETURN_IF_ERROR(
+          CheckHolder(state, SeenBy(task, task.rival->fence), policy, &seen));
     }
   }
   return absl::OkStatus();

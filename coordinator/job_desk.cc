@@ -54,7 +54,7 @@ v1::Worker DescribeWorker(const ClusterCore& core, const WorkerRecord& worker) {
   description.set_memory_bytes(worker.memory_bytes);
   description.set_host(worker.host);
   description.set_state(core.StateOf(worker));
-  if (const TaskRecord* task = core.HeldTask(worker.id)) {
+  if (const std::optional<TaskRecord> task = core.HeldTask(worker.id)) {
     description.set_lease(fmt::format("{} {} attempt {}{}{}", JobName(task->job), task->id,
                                       task->fence.attempt, task->status.empty() ? "" : ": ",
                                       task->status));

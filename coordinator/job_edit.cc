@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/status.h"
 #include "common/rpc/status_conversion.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/leases.h"
@@ -77,8 +78,15 @@ void JobEdit::ReleaseTasks() {
   const std::vector<TaskRecord> tasks = job_->tasks;
   for (const TaskRecord& task : tasks) {
     const bool held = task.state == TaskState::kLeased || task.state == TaskState::kLapsed;
-    if (held) PutTask(Release(task));
+    if (held) PutTask(ReleaseAll(task));
   }
+}
+
+void JobEdit::Fail(const absl::Status& error) {
+  ReleaseTasks();
+  SetState(v1::FAILED);
+  SetError(error);
+  Emit({.type = "job.failed", .message = base::MessageOf(error)});
 }
 
 void JobEdit::ForgetHessians() {
@@ -111,7 +119,7 @@ void JobEdit::Reopen() {
   job.set_state(job.has_start_time() ? v1::RUNNING : v1::PENDING);
   const std::vector<TaskRecord> tasks = job_->tasks;
   for (const TaskRecord& task : tasks) {
-    if (task.state != TaskState::kDone) PutTask(NoteProgressMade(Release(task), now_));
+    if (task.state != TaskState::kDone) PutTask(NoteProgressMade(ReleaseAll(task), now_));
   }
 }
 

@@ -47,6 +47,8 @@ class JobEdit {
   void SetResult(const v1::JobResult& result);
   // Ends every lease of the job: its tasks go back to kPending.
   void ReleaseTasks();
+  // FAILED with `error`: leases are released, an event says why.
+  void Fail(const absl::Status& error);
   void ForgetHessians();
   // Takes back what the store no longer holds: it is computed again.
   void LoseMatrix(const MatrixKey& key);

@@ -69,21 +69,22 @@ v1::ProbeTask DescribeProbe(const JobState& job, const TaskRecord& task) {
   return probe;
 }
 
-double ShareDone(const JobState& job, const TaskRecord& task) {
-  if (task.state == TaskState::kDone) return 1;
+double CommittedWork(const JobState& job, const TaskRecord& task) {
+  double work = 0;
   if (task.kind == TaskKind::kCalibrate) {
     const double expected = job.record.job.model().layers() * model::kHessianKindCount;
     const auto committed = std::count_if(
         job.hessians.begin(), job.hessians.end(),
         [&task](const auto& entry) { return std::get<1>(entry.first) == task.index; });
-    return expected > 0 ? static_cast<double>(committed) / expected : 0;
+    if (expected > 0) work = task.work * static_cast<double>(committed) / expected;
   }
   if (task.kind == TaskKind::kCompress) {
-    const auto begin = job.matrices.lower_bound({task.index, 0});
     const auto end = job.matrices.lower_bound({task.index + 1, 0});
-    return static_cast<double>(std::distance(begin, end)) / model::kProjectionCount;
+    for (auto it = job.matrices.lower_bound({task.index, 0}); it != end; ++it) {
+      work += MatrixWork(it->second.result.rows(), it->second.result.columns());
+    }
   }
-  return 0;
+  return work;
 }
 
 void SetRatioAndEta(const JobState& job, absl::Time now, v1::JobProgress* progress) {
@@ -91,7 +92,7 @@ void SetRatioAndEta(const JobState& job, absl::Time now, v1::JobProgress* progre
   double total = 0;
   for (const TaskRecord& task : job.tasks) {
     total += task.work;
-    done += task.work * ShareDone(job, task);
+    done += task.work - RemainingWork(job, task);
   }
   const double ratio = total > 0 ? std::min(1.0, done / total) : 0;
   progress->set_ratio(ratio);
@@ -114,10 +115,8 @@ WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& s
   double weights = 0;
   for (int p = 0; p < model::kProjectionCount; ++p) {
     const model::MatrixShape shape = model::ShapeOf(config, static_cast<model::Projection>(p));
-    const double m = static_cast<double>(shape.rows);
-    const double n = static_cast<double>(shape.columns);
-    weights += m * n;
-    work.compress += kPasses * m * n * n;
+    weights += static_cast<double>(shape.rows) * static_cast<double>(shape.columns);
+    work.compress += MatrixWork(shape.rows, shape.columns);
   }
   double squares = 0;
   for (int k = 0; k < model::kHessianKindCount; ++k) {
@@ -141,6 +140,16 @@ WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& s
   work.embeddings =
       10.0 * static_cast<double>(config.vocab_size) * static_cast<double>(config.hidden_size);
   return work;
+}
+
+double MatrixWork(std::int64_t rows, std::int64_t columns) {
+  const auto n = static_cast<double>(columns);
+  return kPasses * static_cast<double>(rows) * n * n;
+}
+
+double RemainingWork(const JobState& job, const TaskRecord& task) {
+  if (task.state == TaskState::kDone) return 0;
+  return std::max(0.0, task.work - CommittedWork(job, task));
 }
 
 std::vector<TaskRecord> MakeTasks(const base::JobId& job, const v1::JobSpec& spec, int layers,

@@ -33,6 +33,11 @@ struct WorkEstimate {
 // about kPasses passes of m n^2 for a matrix. Good for order and progress bars, not a promise.
 WorkEstimate EstimateWork(const model::ModelConfig& config, const v1::JobSpec& spec);
 
+// What EstimateWork counts for one m x n matrix of a compress task.
+double MatrixWork(std::int64_t rows, std::int64_t columns);
+// Flops of the task that nothing durable saves: its committed matrices or Hessians are taken off.
+double RemainingWork(const JobState& job, const TaskRecord& task);
+
 // All tasks of a new job, pending, in the order calibrate, embeddings, probe, compress.
 std::vector<TaskRecord> MakeTasks(const base::JobId& job, const v1::JobSpec& spec, int layers,
                                   const WorkEstimate& work);
@@ -58,8 +63,8 @@ double QBitsOf(const v1::JobSpec& spec, const TaskRecord& task, int projection);
 // projections already committed.
 v1::Task DescribeTask(const JobState& job, const TaskRecord& task);
 
-// Counts, share of the estimated work done (a compress task counts by its committed matrices), mean
-// error, and ETA from the time since start; -1 while unknown.
+// Counts, share of the estimated work done (RemainingWork), mean error, and ETA from the time since
+// start; -1 while unknown.
 v1::JobProgress ComputeProgress(const JobState& job, absl::Time now);
 
 // The job as users see it: record, progress and last sequence.

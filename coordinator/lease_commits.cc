@@ -157,12 +157,20 @@ absl::Status LeaseDesk::Complete(const v1::CompleteLeaseRequest& request,
   edit.Emit({.type = layer ? "layer.completed" : "task.completed",
              .message = layer ? LayerSummary(job, done) : done.id,
              .layer = layer ? done.index : -1});
+  if (view.task.rival.has_value()) {
+    edit.Emit({.type = "lease.ended",
+               .message = fmt::format("{} attempt {} of {}: attempt {} was first", done.id,
+                                      view.task.rival->fence.attempt,
+                                      view.task.rival->worker.value(), done.fence.attempt),
+               .layer = layer ? done.index : -1});
+  }
   if (done.kind == TaskKind::kProbe) Allot(&edit);
   if (AllTasksDone(edit.job())) {
     edit.Emit({.type = "job.publishing", .message = "all tasks are done"});
   }
   CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
   core_->observer().AttemptEnded(done.kind, "completed");
+  if (view.task.rival.has_value()) core_->observer().AttemptEnded(done.kind, "released");
   core_->observer().TaskCompleted(done.kind, done.seconds);
   return absl::OkStatus();
 }

@@ -12,8 +12,11 @@ namespace {
 
 int LayerOf(const TaskRecord& task) { return task.kind == TaskKind::kCompress ? task.index : -1; }
 
-bool IsHeld(const TaskRecord& task) {
-  return task.state == TaskState::kLeased || task.state == TaskState::kLapsed;
+// "" without a rival.
+std::string BesideWhom(const TaskRecord& task) {
+  if (!task.rival.has_value()) return "";
+  return fmt::format(" beside attempt {} of {}, which runs late", task.rival->fence.attempt,
+                     task.rival->worker.value());
 }
 
 absl::Time AvailableUntil(const v1::AcquireLeaseRequest& request) {
@@ -65,7 +68,7 @@ absl::Status LeaseDesk::ReleaseLeasesOf(const base::WorkerId& worker) {
   std::vector<TaskRecord> held;
   for (const auto& [id, job] : core_->state().jobs) {
     for (const TaskRecord& task : job.tasks) {
-      if (IsHeld(task) && task.worker == worker) held.push_back(task);
+      if (const Fence* fence = FenceOfHolder(task, worker)) held.push_back(SeenBy(task, *fence));
     }
   }
   for (const TaskRecord& task : held) CALDERA_RETURN_IF_ERROR(EndAfterRestart(task));
@@ -92,13 +95,15 @@ absl::StatusOr<std::optional<v1::Lease>> LeaseDesk::TryAcquire(
   CALDERA_ASSIGN_OR_RETURN(const WorkerRecord* worker,
                            FindWorker(request.worker_id(), request.incarnation()));
   core_->TouchWorker(worker->id);
-  if (const TaskRecord* held = core_->HeldTask(worker->id)) {
+  if (const std::optional<TaskRecord> held = core_->HeldTask(worker->id)) {
     core_->RenewInMemory(Renew(*held, held->progress, core_->policy(), core_->Now()));
     return std::optional(Describe(core_->state().jobs.at(held->job.value()), *held));
   }
   const WorkRequest wanted{worker->id, AvailableUntil(request), worker->memory_bytes};
-  const std::optional<TaskKey> key =
-      PickTask(core_->state(), wanted, core_->policy(), core_->Now());
+  std::optional<TaskKey> key = PickTask(core_->state(), wanted, core_->policy(), core_->Now());
+  if (!key.has_value()) {
+    key = PickStraggler(core_->state(), wanted, core_->policy(), core_->Now());
+  }
   if (!key.has_value()) {
     CALDERA_RETURN_IF_ERROR(TellWhoIsTooSmall(*worker));
     return std::optional<v1::Lease>();
@@ -131,17 +136,20 @@ absl::StatusOr<v1::Lease> LeaseDesk::GrantTask(const TaskKey& key, const WorkerR
   CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(key.job));
   const TaskRecord* task = FindTask(*job, key.task);
   const LeaseHolder holder{worker.id, worker.incarnation, base::LeaseId(core_->NewId())};
-  const TaskRecord granted = Grant(*task, holder, core_->policy(), core_->Now());
+  const bool second = task->state == TaskState::kLeased;
+  TaskRecord granted = second ? GrantRival(*task, holder, core_->policy(), core_->Now())
+                              : Grant(*task, holder, core_->policy(), core_->Now());
   const std::optional<absl::Time> ready = core_->TakeReadySince(key);
   JobEdit edit = core_->Edit(*job);
   if (job->record.job.state() == v1::PENDING) {
     edit.SetState(v1::RUNNING);
     edit.Emit({.type = "job.running", .message = "first lease given"});
   }
-  edit.PutTask(granted);
+  edit.PutTask(granted, second ? std::optional(task->fence) : std::nullopt);
+  granted = SeenBy(std::move(granted), {holder.lease, granted.attempts});
   edit.Emit({.type = "lease.granted",
-             .message = fmt::format("{} attempt {} to {}", granted.id, granted.fence.attempt,
-                                    worker.id.value()),
+             .message = fmt::format("{} attempt {} to {}{}", granted.id, granted.fence.attempt,
+                                    worker.id.value(), BesideWhom(granted)),
              .layer = LayerOf(granted)});
   CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
   if (ready.has_value()) {
@@ -170,12 +178,14 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseDesk::Heartbeat(const v1::HeartbeatRe
   response.set_directive(v1::HeartbeatResponse::CONTINUE);
   SetTimestamp(core_->Now() + core_->policy().lease, response.mutable_deadline());
   if (request.lease_id().empty()) return response;
-  const TaskRecord* task = core_->FindTaskOf(FenceOf(request));
-  if (task == nullptr || !IsHeld(*task)) {
+  const Fence fence = FenceOf(request);
+  const TaskRecord* task = core_->FindTaskOf(fence);
+  if (task == nullptr || !Holds(*task, fence)) {
     response.set_directive(v1::HeartbeatResponse::CANCEL);
     return response;
   }
-  TaskRecord renewed = Renew(*task, request.progress(), core_->policy(), core_->Now());
+  TaskRecord renewed =
+      Renew(SeenBy(*task, fence), request.progress(), core_->policy(), core_->Now());
   renewed.status = request.status();
   if (task->state == TaskState::kLapsed) {
     JobEdit edit = core_->Edit(core_->state().jobs.at(task->job.value()));
@@ -185,7 +195,8 @@ absl::StatusOr<v1::HeartbeatResponse> LeaseDesk::Heartbeat(const v1::HeartbeatRe
                .layer = LayerOf(*task)});
     CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
   } else {
-    core_->RenewInMemory(renewed);
+    // In the order that users were shown before.
+    core_->RenewInMemory(SeenBy(std::move(renewed), task->fence));
   }
   return response;
 }
@@ -199,7 +210,7 @@ absl::StatusOr<LeaseView> LeaseDesk::Find(const Fence& fence) const {
   }
   CALDERA_RETURN_IF_ERROR(CheckFence(*task, fence));
   const JobState& job = core_->state().jobs.at(task->job.value());
-  LeaseView view{job.record, *task, {}};
+  LeaseView view{job.record, SeenBy(*task, fence), {}};
   if (task->kind != TaskKind::kCompress) return view;
   for (auto it = job.matrices.lower_bound({task->index, 0});
        it != job.matrices.end() && it->first.first == task->index; ++it) {
@@ -212,7 +223,7 @@ absl::Status LeaseDesk::Fail(const v1::FailLeaseRequest& request) {
   CALDERA_ASSIGN_OR_RETURN(const LeaseView view, Find(FenceOf(request)));
   const absl::Status error = rpc::FromProto(request.error());
   if (error.ok()) return ViolationsToStatus({{"error", "must not be OK"}});
-  if (!IsHeld(view.task)) return absl::OkStatus();
+  if (view.task.state == TaskState::kDone) return absl::OkStatus();
   JobEdit edit = core_->Edit(core_->state().jobs.at(view.task.job.value()));
   const int layer = LayerOf(view.task);
   // A worker that drains gives its unit back; that says nothing about the unit.
@@ -237,22 +248,29 @@ absl::Status LeaseDesk::Fail(const v1::FailLeaseRequest& request) {
 
 absl::Status LeaseDesk::ApplyFailure(JobEdit edit, const TaskRecord& failed,
                                      const absl::Status& error) {
-  CALDERA_RETURN_IF_ERROR(core_->Apply(std::move(edit)));
-  const bool give_up = IsPermanent(error) || IsPoisoned(failed, core_->policy()) ||
-                       FailedEverywhere(core_->state(), failed, core_->policy(), core_->Now());
-  if (!give_up) return absl::OkStatus();
-  return core_->FailJob(failed.job, base::WithContext(error, failed.id));
+  // While another holder is at work the unit has not failed everywhere.
+  const bool over = failed.state != TaskState::kLeased;
+  const bool give_up =
+      IsPermanent(error) ||
+      (over && (IsPoisoned(failed, core_->policy()) ||
+                FailedEverywhere(core_->state(), failed, core_->policy(), core_->Now())));
+  if (give_up) edit.Fail(base::WithContext(error, failed.id));
+  return core_->Apply(std::move(edit));
+}
+
+void LeaseDesk::NoteLapse(const TaskRecord& task, std::vector<LapsedLease>* over) const {
+  const auto reason = FindLapse(task, core_->policy(), core_->Now());
+  if (reason.has_value()) over->emplace_back(task, *reason);
 }
 
 absl::Status LeaseDesk::Tick(const std::set<TaskKey>& completing) {
   // Collected first: ending one changes the maps that are walked here.
-  std::vector<std::pair<TaskRecord, LapseReason>> over;
+  std::vector<LapsedLease> over;
   for (const auto& [id, job] : core_->state().jobs) {
     for (const TaskRecord& task : job.tasks) {
-      const auto reason = FindLapse(task, core_->policy(), core_->Now());
-      if (reason.has_value() && completing.count({task.job, task.id}) == 0) {
-        over.emplace_back(task, *reason);
-      }
+      if (task.state != TaskState::kLeased || completing.count({task.job, task.id}) > 0) continue;
+      NoteLapse(task, &over);
+      if (task.rival.has_value()) NoteLapse(SeenBy(task, task.rival->fence), &over);
     }
   }
   for (const auto& [task, reason] : over) CALDERA_RETURN_IF_ERROR(LapseTask(task, reason));
@@ -263,8 +281,8 @@ absl::Status LeaseDesk::LapseTask(const TaskRecord& task, LapseReason reason) {
   CALDERA_ASSIGN_OR_RETURN(const JobState* job, core_->FindJob(task.job));
   // An earlier lapse of this tick may have failed the job and released the task.
   const TaskRecord* current = FindTask(*job, task.id);
-  if (current->state != TaskState::kLeased) return absl::OkStatus();
-  const TaskRecord lapsed = Lapse(*current, reason, core_->Now());
+  if (!Holds(*current, task.fence)) return absl::OkStatus();
+  const TaskRecord lapsed = Lapse(SeenBy(*current, task.fence), reason, core_->Now());
   JobEdit edit = core_->Edit(*job);
   edit.PutTask(lapsed, task.fence);
   edit.Emit(

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,7 +22,8 @@ Fence FenceOf(const Request& request) {
   return {base::LeaseId(request.lease_id()), request.attempt()};
 }
 
-// A live lease: copies, so that checks can run outside the lock.
+// A live lease: copies, so that checks can run outside the lock. The task as its holder sees it
+// (leases.h).
 struct LeaseView {
   JobRecord job;
   TaskRecord task;
@@ -35,7 +37,8 @@ class LeaseDesk {
   // A newer incarnation ends the leases of the older one; the same one again changes nothing.
   absl::Status Register(const v1::RegisterRequest& request);
 
-  // A lease, or nullopt when nothing fits now. A worker that holds a live lease and asks again (its
+  // A lease, or nullopt when nothing fits now: of a task that nobody has, else of one that runs late
+  // elsewhere. A worker that holds a live lease and asks again (its
   // answer was lost) gets the same one. Errors: UNKNOWN_WORKER, STALE_INCARNATION.
   absl::StatusOr<std::optional<v1::Lease>> TryAcquire(const v1::AcquireLeaseRequest& request);
 
@@ -63,8 +66,11 @@ class LeaseDesk {
   absl::Status TellWhoIsTooSmall(const WorkerRecord& worker);
   absl::StatusOr<v1::Lease> GrantTask(const TaskKey& key, const WorkerRecord& worker);
   v1::Lease Describe(const JobState& job, const TaskRecord& task) const;
+  // A task as the holder sees it whose lease is over, and why.
+  using LapsedLease = std::pair<TaskRecord, LapseReason>;
+  void NoteLapse(const TaskRecord& task, std::vector<LapsedLease>* over) const;
   absl::Status LapseTask(const TaskRecord& task, LapseReason reason);
-  // Fails the job when the task must not be tried again.
+  // Fails the job too when the task must not be tried again; all in one transition.
   absl::Status ApplyFailure(JobEdit edit, const TaskRecord& failed, const absl::Status& error);
 
   ClusterCore* const core_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "common/base/status.h"
 #include "coordinator/error_details.h"
@@ -22,6 +23,28 @@ double DrawFrom(const std::string& text) {
   return static_cast<double>(hash & 0xffffffff) / 0x1p31 - 1;
 }
 
+RivalLease FirstLease(const TaskRecord& task) {
+  return {task.fence,    task.worker,   task.incarnation,   task.granted,
+          task.deadline, task.progress, task.progress_time, task.status};
+}
+
+void PutFirst(RivalLease lease, TaskRecord* task) {
+  task->fence = std::move(lease.fence);
+  task->worker = std::move(lease.worker);
+  task->incarnation = std::move(lease.incarnation);
+  task->granted = lease.granted;
+  task->deadline = lease.deadline;
+  task->progress = lease.progress;
+  task->progress_time = lease.progress_time;
+  task->status = std::move(lease.status);
+}
+
+RivalLease NewLease(const LeaseHolder& holder, int attempt, const LeasePolicy& policy,
+                    absl::Time now) {
+  return {{holder.lease, attempt}, holder.worker, holder.incarnation, now,
+          now + policy.lease,      0,             now,                ""};
+}
+
 }  // namespace
 
 bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy) {
@@ -39,23 +62,48 @@ bool MayGrant(const TaskRecord& task, const base::WorkerId& worker, const LeaseP
 TaskRecord Grant(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
                  absl::Time now) {
   task.state = TaskState::kLeased;
-  task.fence = {holder.lease, task.fence.attempt + 1};
-  task.worker = holder.worker;
-  task.incarnation = holder.incarnation;
-  task.granted = now;
-  task.deadline = now + policy.lease;
-  task.progress = 0;
-  task.progress_time = now;
-  task.status.clear();
+  PutFirst(NewLease(holder, ++task.attempts, policy, now), &task);
   return task;
 }
 
+bool MayGrantRival(const TaskRecord& task, const base::WorkerId& worker,
+                   const LeasePolicy& policy) {
+  return task.state == TaskState::kLeased && !task.rival.has_value() && task.worker != worker &&
+         task.failures + 1 < policy.max_failures && !IsExcluded(task, worker, policy);
+}
+
+TaskRecord GrantRival(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
+                      absl::Time now) {
+  task.rival = NewLease(holder, ++task.attempts, policy, now);
+  return task;
+}
+
+TaskRecord SeenBy(TaskRecord task, const Fence& fence) {
+  if (!task.rival.has_value() || task.rival->fence != fence) return task;
+  RivalLease first = FirstLease(task);
+  PutFirst(*std::move(task.rival), &task);
+  task.rival = std::move(first);
+  return task;
+}
+
+bool Holds(const TaskRecord& task, const Fence& fence) {
+  if (task.state != TaskState::kLeased && task.state != TaskState::kLapsed) return false;
+  return task.fence == fence || (task.rival.has_value() && task.rival->fence == fence);
+}
+
+const Fence* FenceOfHolder(const TaskRecord& task, const base::WorkerId& worker) {
+  if (task.state != TaskState::kLeased && task.state != TaskState::kLapsed) return nullptr;
+  if (task.worker == worker) return &task.fence;
+  return task.rival.has_value() && task.rival->worker == worker ? &task.rival->fence : nullptr;
+}
+
 absl::Status CheckFence(const TaskRecord& task, const Fence& fence) {
-  if (task.fence == fence && task.state != TaskState::kPending) return absl::OkStatus();
+  const bool finished = task.state == TaskState::kDone && task.fence == fence;
+  if (finished || Holds(task, fence)) return absl::OkStatus();
   return WithReason(
       base::FailedPrecondition("lease {} attempt {} of task {} of job {} is stale (attempt {} now)",
                                fence.lease.value(), fence.attempt, task.id, task.job.value(),
-                               task.fence.attempt),
+                               task.attempts),
       kReasonStaleLease, {{"task", task.id}, {"job", task.job.value()}});
 }
 
@@ -90,17 +138,31 @@ TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now) {
   if (reason == LapseReason::kStalled) {
     ++task.failures_of_worker[task.worker.value()];
     task.last_error = fmt::format("worker {} made no progress", task.worker.value());
-    // Its heartbeats go on: with a fence that still held they would revive the lease.
+  } else {
+    task.last_error = fmt::format("worker {} was lost: its lease expired", task.worker.value());
+  }
+  // The heartbeats of one that stalls go on: with a fence that still held they would revive the
+  // lease.
+  if (reason == LapseReason::kStalled || task.rival.has_value()) {
     task = Release(std::move(task));
   } else {
     task.state = TaskState::kLapsed;
-    task.last_error = fmt::format("worker {} was lost: its lease expired", task.worker.value());
   }
   task.not_before = now;
   return task;
 }
 
+TaskRecord ReleaseAll(TaskRecord task) {
+  task.rival.reset();
+  return Release(std::move(task));
+}
+
 TaskRecord Release(TaskRecord task) {
+  if (task.rival.has_value()) {
+    PutFirst(*std::move(task.rival), &task);
+    task.rival.reset();
+    return task;
+  }
   task.state = TaskState::kPending;
   task.fence.lease = base::LeaseId();
   task.not_before = absl::InfinitePast();
@@ -110,12 +172,12 @@ TaskRecord Release(TaskRecord task) {
 
 TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& policy,
                 absl::Time now) {
-  task = Release(std::move(task));
+  const double draw =
+      DrawFrom(fmt::format("{} {} {}", task.job.value(), task.id, task.fence.attempt));
   ++task.failures;
   ++task.failures_of_worker[task.worker.value()];
   task.last_error = base::MessageOf(error);
-  const double draw =
-      DrawFrom(fmt::format("{} {} {}", task.job.value(), task.id, task.fence.attempt));
+  task = Release(std::move(task));
   task.not_before = now + BackoffAfter(task.failures, policy) * (1 + policy.backoff_jitter * draw);
   return task;
 }
@@ -139,6 +201,7 @@ bool IsPoisoned(const TaskRecord& task, const LeasePolicy& policy) {
 
 TaskRecord Complete(TaskRecord task, absl::Time now) {
   task.state = TaskState::kDone;
+  task.rival.reset();
   task.seconds = absl::ToDoubleSeconds(now - task.granted);
   task.deadline = absl::InfinitePast();
   return NoteProgressMade(std::move(task), now);
@@ -148,6 +211,10 @@ TaskRecord ExtendAfterRestart(TaskRecord task, const LeasePolicy& policy, absl::
   if (task.state != TaskState::kLeased) return task;
   task.deadline = std::max(task.deadline, now + policy.restart_grace);
   task.progress_time = now;
+  if (task.rival.has_value()) {
+    task.rival->deadline = std::max(task.rival->deadline, now + policy.restart_grace);
+    task.rival->progress_time = now;
+  }
   return task;
 }
 

@@ -9,6 +9,13 @@
 //      +--- Grant     v  | Renew, Complete: the holder came back before anybody else took it
 //           again -- kLapsed
 //
+//   kLeased --GrantRival--> kLeased with a rival --Fail, Release, Lapse of one--> kLeased (the other)
+//                                                --Complete of one--------------> kDone
+//
+// A task that runs late may have a rival: a second holder, who starts at the first matrix that is
+// missing. The first commit of a matrix stands, whoever brings it; the first completion ends both
+// leases. Functions that say "the holder" mean the record's first one: SeenBy makes either first.
+//
 // Fence: (lease id, attempt). Grant makes a new one, so everything the earlier holder still sends
 // is stale. Failures are counted since something of the task last became durable
 // (NoteProgressMade): a unit that moves forward between failures is not poisoned.
@@ -37,6 +44,9 @@ struct LeasePolicy {
   absl::Duration stall_timeout = absl::Minutes(20);  // heartbeats without progress
   // A worker gets no lease of a job that needs more than its memory over this; 0: nobody looks.
   double memory_share = 1;
+  // A lease that takes longer than so many times the expected, and than a heartbeat, gets a rival
+  // when a worker has nothing else to do; 0: never.
+  double speculate_after = 1.5;
 };
 
 // Who gets a lease, under which new id.
@@ -56,9 +66,23 @@ bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const Leas
 TaskRecord Grant(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
                  absl::Time now);
 
-// OK when `fence` is the newest of the task and the task is still that holder's (also lapsed);
-// FAILED_PRECONDITION with reason STALE_LEASE otherwise. A done task passes its own last fence, so
-// repeated calls can be answered.
+// Whether the task may get a rival at that worker: kLeased by another without one, and both may fail
+// without poisoning it.
+bool MayGrantRival(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy);
+// Precondition: MayGrantRival.
+TaskRecord GrantRival(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
+                      absl::Time now);
+// The record with the holder of `fence` first, the other as its rival; unchanged when the fence is
+// not the rival's.
+TaskRecord SeenBy(TaskRecord task, const Fence& fence);
+
+// Whether the fence is that of a holder: leased, lapsed or a rival.
+bool Holds(const TaskRecord& task, const Fence& fence);
+// The fence under which the worker holds the task; nullptr when it does not. Into `task`.
+const Fence* FenceOfHolder(const TaskRecord& task, const base::WorkerId& worker);
+
+// OK when `fence` is that of a holder, or of the one who finished a done task, so that repeated
+// calls can be answered; FAILED_PRECONDITION with reason STALE_LEASE otherwise.
 absl::Status CheckFence(const TaskRecord& task, const Fence& fence);
 
 // A heartbeat or a write under the lease: a new deadline, and kLeased again if it had lapsed.
@@ -71,23 +95,27 @@ TaskRecord NoteProgressMade(TaskRecord task, absl::Time now);
 enum class LapseReason { kExpired, kStalled };
 std::optional<LapseReason> FindLapse(const TaskRecord& task, const LeasePolicy& policy,
                                      absl::Time now);
-// Counted as a failure. Expired: kLapsed, and its holder may still come back. Stalled: kPending
-// with a fence that nobody holds, and a failure of the worker too. No backoff: a lost worker says
-// little about the unit.
+// Counted as a failure. Expired: kLapsed, and its holder may still come back, unless a rival has
+// the task by then. Stalled: released, and a failure of the worker too. No backoff: a lost worker
+// says little about the unit.
 TaskRecord Lapse(TaskRecord task, LapseReason reason, absl::Time now);
 
-// kPending again with a fence nobody holds: the worker restarted, drained or the job was cancelled.
+// The holder's lease is over: its worker restarted or drained. The rival's goes on; without one the
+// task is kPending again, with a fence nobody holds.
 TaskRecord Release(TaskRecord task);
+// Both leases are over: the job has ended.
+TaskRecord ReleaseAll(TaskRecord task);
 
-// The attempt failed with `error`: kPending after a backoff. Its jitter is drawn from the names of
-// job and task and the attempt, so that units that failed together do not come back together.
+// The attempt failed with `error`: released, and not given again before a backoff. Its jitter is
+// drawn from the names of job and task and the attempt, so that units that failed together do not
+// come back together.
 TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& policy,
                 absl::Time now);
 // Whether the task must fail its job: an error that no retry mends, or the poison cap.
 bool IsPermanent(const absl::Status& error);
 bool IsPoisoned(const TaskRecord& task, const LeasePolicy& policy);
 
-// kDone. The fence stays so that the holder's repeated CompleteLease is recognised.
+// kDone, without a rival. The fence stays so that the holder's repeated CompleteLease is recognised.
 TaskRecord Complete(TaskRecord task, absl::Time now);
 
 // After a restart of the coordinator: live leases get at least the grace, with a fresh stall clock.

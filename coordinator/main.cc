@@ -79,6 +79,10 @@ void AddLeaseFlags(Flags* flags, CLI::App* app) {
   app->add_option("--memory-share", policy.memory_share,
                   "share of a job's estimated memory that a worker must have; 0 = any worker")
       ->check(CLI::NonNegativeNumber);
+  app->add_option("--speculate-after", policy.speculate_after,
+                  "a task that takes so many times the expected gets a second worker when one has "
+                  "nothing else to do; 0 = never")
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--metrics-retention-seconds", flags->retention_seconds)
       ->check(CLI::NonNegativeNumber);
   app->add_option(

@@ -4,14 +4,14 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "coordinator/leases.h"
 
 namespace caldera::coordinator {
 namespace {
 
 bool FenceHolds(const JobState& job, const TaskChange& change) {
   const TaskRecord* stored = FindTask(job, change.task.id);
-  return stored != nullptr && stored->fence == *change.fence &&
-         (stored->state == TaskState::kLeased || stored->state == TaskState::kLapsed);
+  return stored != nullptr && Holds(*stored, *change.fence);
 }
 
 absl::Status CheckJobs(const Transition& transition, const ClusterState& state) {

@@ -59,7 +59,7 @@ void DescribeTasks(const JobState& job, const std::map<std::string, WorkerRecord
     auto& fields = *AddRecord("tasks", run)->mutable_fields();
     fields["task"] = Text(task.id);
     fields["worker"] = Text(task.worker.value());
-    fields["attempts"] = Number(task.fence.attempt);
+    fields["attempts"] = Number(task.attempts);
     fields["started"] = TimeText(task.granted);
     fields["seconds"] = Number(task.seconds);
     fields["rank_flops"] = Numbers(task.rank_flops);

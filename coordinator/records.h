@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -49,6 +50,18 @@ struct Fence {
   friend bool operator==(const Fence&, const Fence&) = default;
 };
 
+// A second lease of a task that runs late (leases.h): the fields of TaskRecord of the same names.
+struct RivalLease {
+  Fence fence;
+  base::WorkerId worker;
+  std::string incarnation;
+  absl::Time granted = absl::InfinitePast();
+  absl::Time deadline = absl::InfinitePast();
+  std::int64_t progress = 0;
+  absl::Time progress_time = absl::InfinitePast();
+  std::string status;
+};
+
 // One unit of work of a job and its current or last lease.
 struct TaskRecord {
   base::JobId job;
@@ -62,6 +75,7 @@ struct TaskRecord {
   std::map<std::string, int> failures_of_worker;
   std::string last_error;
   absl::Time not_before = absl::InfinitePast();  // backoff
+  int attempts = 0;                              // leases ever given
   // The current or last lease.
   Fence fence;
   base::WorkerId worker;
@@ -72,6 +86,8 @@ struct TaskRecord {
   std::int64_t progress = 0;
   absl::Time progress_time = absl::InfinitePast();
   std::string status;
+  // Another live lease beside it: only while kLeased. Which of the two is which has no meaning.
+  std::optional<RivalLease> rival;
   // Of a finished task: layer or embeddings shard, time, flops per rank.
   v1::ObjectRef shard;
   double seconds = 0;

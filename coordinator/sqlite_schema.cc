@@ -80,6 +80,16 @@ CREATE TABLE workers (
 )sql",
                                                                  R"sql(
 ALTER TABLE tasks ADD COLUMN allotment BLOB NOT NULL DEFAULT x'';
+)sql",
+                                                                 R"sql(
+ALTER TABLE tasks ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+UPDATE tasks SET attempts = attempt;
+ALTER TABLE tasks ADD COLUMN rival_lease TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN rival_attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN rival_worker TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN rival_incarnation TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN rival_granted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN rival_deadline INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 absl::StatusOr<std::int64_t> UserVersion(Database* database) {

@@ -12,7 +12,7 @@
 namespace caldera::coordinator {
 
 // The user_version that this program writes.
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 
 // Runs the migrations that are missing, each in its own transaction. FAILED_PRECONDITION when the
 // database is newer than this program.

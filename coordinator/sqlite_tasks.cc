@@ -1,3 +1,4 @@
+#include <optional>
 #include <string>
 
 #include "common/base/status.h"
@@ -9,20 +10,27 @@ namespace {
 
 constexpr char kUpsert[] =
     "INSERT INTO tasks (state, failures, last_error, not_before, lease, attempt, worker,"
-    " incarnation, granted, deadline, completion, allotment, job, task, kind, idx, work, position)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+    " incarnation, granted, deadline, completion, allotment, attempts, rival_lease, rival_attempt,"
+    " rival_worker, rival_incarnation, rival_granted, rival_deadline, job, task, kind, idx, work,"
+    " position)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
     " (SELECT count(*) FROM tasks WHERE job = ?))"
     " ON CONFLICT (job, task) DO UPDATE SET state = excluded.state, failures = excluded.failures,"
     " last_error = excluded.last_error, not_before = excluded.not_before, lease = excluded.lease,"
     " attempt = excluded.attempt, worker = excluded.worker, incarnation = excluded.incarnation,"
     " granted = excluded.granted, deadline = excluded.deadline, completion = excluded.completion,"
-    " allotment = excluded.allotment";
+    " allotment = excluded.allotment, attempts = excluded.attempts,"
+    " rival_lease = excluded.rival_lease, rival_attempt = excluded.rival_attempt,"
+    " rival_worker = excluded.rival_worker, rival_incarnation = excluded.rival_incarnation,"
+    " rival_granted = excluded.rival_granted, rival_deadline = excluded.rival_deadline";
 
 constexpr char kFencedUpdate[] =
     "UPDATE tasks SET state = ?, failures = ?, last_error = ?, not_before = ?, lease = ?,"
     " attempt = ?, worker = ?, incarnation = ?, granted = ?, deadline = ?, completion = ?,"
-    " allotment = ?"
-    " WHERE job = ? AND task = ? AND lease = ? AND attempt = ? AND state IN (?, ?)";
+    " allotment = ?, attempts = ?, rival_lease = ?, rival_attempt = ?, rival_worker = ?,"
+    " rival_incarnation = ?, rival_granted = ?, rival_deadline = ?"
+    " WHERE job = ? AND task = ? AND ((lease = ? AND attempt = ?) OR"
+    " (rival_lease = ? AND rival_attempt = ?)) AND state IN (?, ?)";
 
 // What only a finished task has, as one message.
 std::string CompletionOf(const TaskRecord& task) {
@@ -75,7 +83,15 @@ void BindChanging(const TaskRecord& task, Statement* statement) {
       .Bind(ToMillis(task.granted))
       .Bind(ToMillis(task.deadline))
       .Bind(Blob{completion})
-      .Bind(Blob{allotment});
+      .Bind(Blob{allotment})
+      .Bind(task.attempts);
+  const RivalLease rival = task.rival.value_or(RivalLease());
+  statement->Bind(rival.fence.lease.value())
+      .Bind(rival.fence.attempt)
+      .Bind(rival.worker.value())
+      .Bind(rival.incarnation)
+      .Bind(ToMillis(rival.granted))
+      .Bind(ToMillis(rival.deadline));
 }
 
 absl::Status Upsert(const TaskRecord& task, Database* database) {
@@ -95,6 +111,8 @@ absl::Status FencedUpdate(const TaskChange& change, Database* database) {
   BindChanging(change.task, &statement);
   statement.Bind(change.task.job.value())
       .Bind(change.task.id)
+      .Bind(change.fence->lease.value())
+      .Bind(change.fence->attempt)
       .Bind(change.fence->lease.value())
       .Bind(change.fence->attempt)
       .Bind(static_cast<int>(TaskState::kLeased))
@@ -118,6 +136,17 @@ absl::Status SaveFailures(const TaskRecord& task, Database* database) {
   return absl::OkStatus();
 }
 
+std::optional<RivalLease> ReadRival(const Statement& row) {
+  if (row.Bytes(18).empty()) return std::nullopt;
+  RivalLease rival;
+  rival.fence = {base::LeaseId(row.Bytes(18)), static_cast<int>(row.Integer(19))};
+  rival.worker = base::WorkerId(row.Bytes(20));
+  rival.incarnation = row.Bytes(21);
+  rival.granted = FromMillis(row.Integer(22));
+  rival.deadline = FromMillis(row.Integer(23));
+  return rival;
+}
+
 absl::Status ReadTask(const Statement& row, ClusterState* state) {
   const auto job = state->jobs.find(row.Bytes(0));
   if (job == state->jobs.end()) return base::DataLoss("state database: task of unknown job");
@@ -138,6 +167,8 @@ absl::Status ReadTask(const Statement& row, ClusterState* state) {
   task.deadline = FromMillis(row.Integer(14));
   CALDERA_RETURN_IF_ERROR(ReadCompletion(row.Bytes(15), &task));
   CALDERA_RETURN_IF_ERROR(ReadAllotment(row.Bytes(16), &task));
+  task.attempts = static_cast<int>(row.Integer(17));
+  task.rival = ReadRival(row);
   job->second.tasks.push_back(task);
   return absl::OkStatus();
 }
@@ -168,7 +199,9 @@ absl::Status LoadTasks(Database* database, ClusterState* state) {
       Statement statement,
       database->Prepare(
           "SELECT job, task, kind, idx, work, state, failures, last_error, not_before, lease,"
-          " attempt, worker, incarnation, granted, deadline, completion, allotment"
+          " attempt, worker, incarnation, granted, deadline, completion, allotment, attempts,"
+          " rival_lease, rival_attempt, rival_worker, rival_incarnation, rival_granted,"
+          " rival_deadline"
           " FROM tasks ORDER BY job, position"));
   while (true) {
     CALDERA_ASSIGN_OR_RETURN(const Statement::Row row, statement.Step());

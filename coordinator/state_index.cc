@@ -69,15 +69,26 @@ void StateIndex::AddTask(const TaskRecord& task) {
   const TaskKey key{task.job, task.id};
   if (!task.fence.lease.value().empty()) by_lease_[task.fence.lease.value()] = key;
   if (task.state == TaskState::kLeased) held_[task.worker.value()].insert(key);
+  if (task.rival.has_value()) {
+    by_lease_[task.rival->fence.lease.value()] = key;
+    held_[task.rival->worker.value()].insert(key);
+  }
   AddUse(task.shard);
+}
+
+void StateIndex::RemoveHeld(const base::WorkerId& worker, const TaskKey& key) {
+  const auto held = held_.find(worker.value());
+  if (held == held_.end()) return;
+  held->second.erase(key);
+  if (held->second.empty()) held_.erase(held);
 }
 
 void StateIndex::RemoveTask(const TaskRecord& task) {
   by_lease_.erase(task.fence.lease.value());
-  const auto held = held_.find(task.worker.value());
-  if (held != held_.end()) {
-    held->second.erase({task.job, task.id});
-    if (held->second.empty()) held_.erase(held);
+  RemoveHeld(task.worker, {task.job, task.id});
+  if (task.rival.has_value()) {
+    by_lease_.erase(task.rival->fence.lease.value());
+    RemoveHeld(task.rival->worker, {task.job, task.id});
   }
   RemoveUse(task.shard);
 }

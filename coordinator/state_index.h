@@ -25,9 +25,9 @@ class StateIndex {
   void Forget(const Transition& transition, const ClusterState& before);
   void Note(const Transition& transition, const ClusterState& after);
 
-  // The task whose current or last fence has that lease; nullptr when there is none.
+  // The task one of whose leases, or the last, it is; nullptr when there is none.
   const TaskKey* FindLease(const base::LeaseId& lease) const;
-  // A task that the worker holds (kLeased); nullptr when there is none.
+  // A task that the worker holds (kLeased), also as a rival; nullptr when there is none.
   const TaskKey* FindHeld(const base::WorkerId& worker) const;
   // Whether a job refers to the object: as Hessian, matrix or shard.
   bool IsUsed(const std::string& sha256) const { return uses_.count(sha256) > 0; }
@@ -35,6 +35,7 @@ class StateIndex {
  private:
   void AddTask(const TaskRecord& task);
   void RemoveTask(const TaskRecord& task);
+  void RemoveHeld(const base::WorkerId& worker, const TaskKey& key);
   void AddUse(const v1::ObjectRef& object);
   void RemoveUse(const v1::ObjectRef& object);
   void RemoveHessians(const JobState& job);

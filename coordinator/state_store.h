@@ -20,7 +20,7 @@
 
 namespace caldera::coordinator {
 
-// A task's new record. With `fence`, the stored task must still carry it (and be leased or lapsed).
+// A task's new record. With `fence`, the stored task must still be held under it (leases.h, Holds).
 // Without one the task is inserted or replaced whatever it holds.
 struct TaskChange {
   TaskRecord task;

@@ -58,11 +58,15 @@ absl::StatusOr<v1::RegisterResponse> DispatchClient::Register() {
   return response;
 }
 
-absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Duration wait) {
+absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Duration wait,
+                                                                      absl::Time available_until) {
   v1::AcquireLeaseRequest request;
   request.set_worker_id(identity_.worker_id);
   request.set_incarnation(identity_.incarnation);
   request.set_wait_seconds(static_cast<std::int32_t>(absl::ToInt64Seconds(wait)));
+  if (available_until != absl::InfiniteFuture()) {
+    request.mutable_available_until()->set_seconds(absl::ToUnixSeconds(available_until));
+  }
   v1::AcquireLeaseResponse response;
   grpc::ClientContext context;
   SetDeadline(context, wait + kCallTimeout);

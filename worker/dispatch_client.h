@@ -39,8 +39,10 @@ class DispatchClient {
   const WorkerIdentity& identity() const { return identity_; }
 
   absl::StatusOr<v1::RegisterResponse> Register();
-  // Waits up to `wait` on the server for a lease; an answer without one is not an error.
-  absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(absl::Duration wait);
+  // Waits up to `wait` on the server for a lease; an answer without one is not an error. Nothing is
+  // given that would not be done by `available_until`.
+  absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(
+      absl::Duration wait, absl::Time available_until = absl::InfiniteFuture());
   // One try only: the next heartbeat is the retry. Fills in worker id and incarnation.
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request);
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);

@@ -2,12 +2,32 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/time/clock.h"
 #include "common/base/build_info.h"
 
 namespace caldera::worker {
 namespace {
 
 constexpr int kUsageError = 2;
+
+// The worker takes nothing on that it could not finish by then.
+void AddEndOfTime(CLI::App& app, Flags& flags) {
+  auto* const until = app.add_option_function<std::string>(
+      "--available-until",
+      [&flags](const std::string& text) {
+        std::string error;
+        if (absl::ParseTime(absl::RFC3339_full, text, &flags.available_until, &error)) return;
+        throw CLI::ValidationError("--available-until", text + ": " + error);
+      },
+      "when the worker will have gone, as 2026-01-31T23:59:59Z: nothing is taken on that would not "
+      "be done by then");
+  app.add_option_function<double>(
+         "--available-seconds",
+         [&flags](double seconds) { flags.available_until = absl::Now() + absl::Seconds(seconds); },
+         "the same, in seconds from now")
+      ->check(CLI::PositiveNumber)
+      ->excludes(until);
+}
 
 void AddFlags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version", base::GetBuildInfo().version);
@@ -28,6 +48,11 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "a task that does not stop within this time of being told to ends the process");
   app.add_option("--patience", flags.patience_seconds,
                  "seconds that a call is retried while the coordinator is away");
+  app.add_option("--ask-seconds", flags.ask_seconds,
+                 "a task asks so often, or as often as the coordinator wants heartbeats, whether to "
+                 "go on")
+      ->check(CLI::PositiveNumber);
+  AddEndOfTime(app, flags);
   app.add_option("--log-level", flags.log_level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--tls-ca", flags.tls.ca_file, "PEM file of the authority to trust");

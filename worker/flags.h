@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/time/time.h"
 #include "common/rpc/credentials.h"
 
 namespace caldera::worker {
@@ -20,6 +21,9 @@ struct Flags {
   double drain_timeout_seconds = 25;
   double hang_seconds = 120;      // for a task to stop when told to, before the process is ended
   double patience_seconds = 600;  // how long one call is retried while the coordinator is away
+  double ask_seconds = 3;         // between questions whether a task shall go on, at most
+  // When the worker's time is over (a batch system will end it then); far away when nobody said.
+  absl::Time available_until = absl::InfiniteFuture();
   rpc::TlsFiles tls;
   rpc::PlaintextPolicy plaintext = rpc::PlaintextPolicy::kLoopbackOnly;
 };

@@ -98,6 +98,8 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
   options.drain_timeout = absl::Seconds(flags.drain_timeout_seconds);
   options.hang_timeout = absl::Seconds(flags.hang_seconds);
+  options.ask = absl::Seconds(flags.ask_seconds);
+  options.available_until = flags.available_until;
   // No MPI_Abort from here: another thread is in MPI. mpirun ends the other ranks when this one is
   // gone.
   options.on_hang = [&log](const std::string& what) {

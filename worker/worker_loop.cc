@@ -57,19 +57,27 @@ std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterRes
 }
 
 // Ends the long poll when a drain is requested: signal handlers can do no more than set a flag.
+// Requests it itself at `leave`.
 class DrainWatch {
  public:
-  explicit DrainWatch(const LeaderParts& parts)
-      : thread_([this, &parts] {
-          while (!done_ && !parts.drain.requested()) absl::SleepFor(kDrainTick);
-          if (!done_) parts.client.Stop();
-        }) {}
+  DrainWatch(const LeaderParts& parts, absl::Time leave)
+      : thread_([this, &parts, leave] { Run(parts, leave); }) {}
   ~DrainWatch() {
     done_ = true;
     thread_.join();
   }
 
  private:
+  void Run(const LeaderParts& parts, absl::Time leave) {
+    while (!done_ && !parts.drain.requested()) {
+      absl::SleepFor(kDrainTick);
+      if (absl::Now() < leave) continue;
+      parts.log.Info("the time of this worker is over");
+      parts.drain.Request();
+    }
+    if (!done_) parts.client.Stop();
+  }
+
   std::atomic<bool> done_{false};
   std::thread thread_;
 };
@@ -80,10 +88,10 @@ class LeaderLoop {
       : parts_(parts), options_(options) {}
 
   absl::Status Run() {
-    const DrainWatch watch(parts_);
+    const DrainWatch watch(parts_, options_.available_until - options_.drain_timeout);
     CALDERA_RETURN_IF_ERROR(Register());
     while (!parts_.drain.requested()) {
-      auto answer = parts_.client.AcquireLease(options_.poll);
+      auto answer = parts_.client.AcquireLease(options_.poll, options_.available_until);
       if (parts_.drain.requested()) {
         GiveBack(answer);
         break;
@@ -101,7 +109,7 @@ class LeaderLoop {
  private:
   absl::Status Register() {
     CALDERA_ASSIGN_OR_RETURN(const auto answer, parts_.client.Register());
-    heartbeat_ = absl::Milliseconds(answer.heartbeat_milliseconds());
+    heartbeat_ = std::min(options_.ask, absl::Milliseconds(answer.heartbeat_milliseconds()));
     store_.reset();
     if (options_.reach == Reach::kDirect) {
       // The store is ours to use only when the probe shows the same bytes from here.
@@ -193,7 +201,7 @@ class LeaderLoop {
 
   const LeaderParts& parts_;
   const LeaderOptions& options_;
-  absl::Duration heartbeat_ = absl::Seconds(15);
+  absl::Duration heartbeat_ = absl::Seconds(15);  // Register tells
   std::unique_ptr<store::CheckpointStore> store_;
   std::unique_ptr<JobInputs> inputs_;
 };

@@ -34,6 +34,9 @@ struct LeaderOptions {
   absl::Duration hang_timeout = absl::Seconds(120);  // LeaseKeeper::Options
   std::function<void(const std::string&)> on_hang;   // may be empty
   absl::Duration poll = absl::Seconds(20);           // long poll for a lease
+  absl::Duration ask = absl::Seconds(3);             // between heartbeats, or less where wanted
+  // The loop drains so early that a task in flight has the drain timeout to end.
+  absl::Time available_until = absl::InfiniteFuture();
   std::function<void(const TaskOutcome&)> observe;   // may be empty
 };
 
@@ -42,12 +45,13 @@ struct LeaderParts {
   DispatchClient& client;
   CheckpointAccess checkpoint;
   dist::Communicator& ranks;
-  const DrainSignal& drain;
+  DrainSignal& drain;  // also requested here when the worker's time is over
   base::Logger log;
 };
 
-// Rank 0, on the thread that owns the communicator: until a drain request (OK) or an error that no
-// retry mends (registration refused). Tells the followers to leave before it returns.
+// Rank 0, on the thread that owns the communicator: until a drain request or the end of its time
+// (OK), or an error that no retry mends (registration refused). Tells the followers to leave before
+// it returns.
 absl::Status RunLeader(const LeaderParts& parts, const LeaderOptions& options);
 
 // Every other rank: until the leader says so.

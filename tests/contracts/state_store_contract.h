@@ -42,6 +42,14 @@ inline TaskRecord ContractTask(const std::string& job, const std::string& id) {
   task.incarnation = "i1";
   task.granted = absl::FromUnixMillis(1'700'000'000'123);
   task.deadline = absl::FromUnixMillis(1'700'000'090'123);
+  task.attempts = 3;
+  RivalLease rival;
+  rival.fence = {base::LeaseId("rival"), 3};
+  rival.worker = base::WorkerId("w2");
+  rival.incarnation = "i2";
+  rival.granted = absl::FromUnixMillis(1'700'000'050'123);
+  rival.deadline = absl::FromUnixMillis(1'700'000'140'123);
+  task.rival = rival;
   return task;
 }
 
@@ -94,6 +102,30 @@ TYPED_TEST_P(StateStoreContract, GivesBackEveryFieldOfATask) {
   EXPECT_EQ(task.granted, expected.granted);
   EXPECT_EQ(task.deadline, expected.deadline);
   EXPECT_EQ(task.not_before, absl::InfinitePast());
+  EXPECT_EQ(task.attempts, 3);
+  ASSERT_TRUE(task.rival.has_value());
+  EXPECT_EQ(task.rival->fence, expected.rival->fence);
+  EXPECT_EQ(task.rival->worker, expected.rival->worker);
+  EXPECT_EQ(task.rival->incarnation, expected.rival->incarnation);
+  EXPECT_EQ(task.rival->granted, expected.rival->granted);
+  EXPECT_EQ(task.rival->deadline, expected.rival->deadline);
+}
+
+TYPED_TEST_P(StateStoreContract, TheFenceOfARivalChangesTheTaskUntilItIsLost) {
+  ASSERT_TRUE(this->store().Apply(ContractSetup()).ok());
+  const Fence rival{base::LeaseId("rival"), 3};
+  TaskRecord task = ContractTask("a", "compress-4");
+  task.last_error = "changed by the rival";
+  Transition change;
+  change.tasks.push_back({task, rival});
+  ASSERT_TRUE(this->store().Apply(change).ok());
+  EXPECT_EQ(this->Reload().jobs.at("a").tasks[0].last_error, "changed by the rival");
+  task.rival.reset();
+  change.tasks = {{task, task.fence}};
+  ASSERT_TRUE(this->store().Apply(change).ok());
+  EXPECT_FALSE(this->Reload().jobs.at("a").tasks[0].rival.has_value());
+  change.tasks = {{task, rival}};
+  EXPECT_EQ(ReasonOf(this->store().Apply(change)), kReasonStaleLease);
 }
 
 TYPED_TEST_P(StateStoreContract, GivesBackJobsMatricesHessiansAndWorkers) {
@@ -281,6 +313,7 @@ TYPED_TEST_P(StateStoreContract, ForgetsTheHessiansOfOneJob) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(StateStoreContract, IsEmptyAtFirst, GivesBackEveryFieldOfATask,
+                            TheFenceOfARivalChangesTheTaskUntilItIsLost,
                             GivesBackJobsMatricesHessiansAndWorkers,
                             KeepsTasksInTheOrderOfInsertion, ALiveFenceChangesItsTask,
                             AStaleFenceChangesNothingAtAll, AFenceDoesNotOpenATaskThatIsDone,

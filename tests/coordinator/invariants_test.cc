@@ -18,8 +18,14 @@ class Invariants : public testing::Test {
   JobState& job() { return state_.jobs.at("a"); }
   TaskRecord& task(std::size_t index) { return job().tasks.at(index); }
   void Lease(std::size_t index, const std::string& worker, const std::string& lease) {
+    state_.workers[worker].incarnation = "i";
     task(index) = Grant(task(index), {base::WorkerId(worker), "i", base::LeaseId(lease)}, policy_,
                         absl::UnixEpoch());
+  }
+  void Rival(const std::string& worker, const std::string& lease) {
+    state_.workers[worker].incarnation = "i";
+    task(0) = GrantRival(task(0), {base::WorkerId(worker), "i", base::LeaseId(lease)}, policy_,
+                         absl::UnixEpoch());
   }
   std::string Broken() const { return base::MessageOf(CheckInvariants(state_, policy_)); }
 
@@ -44,6 +50,72 @@ TEST_F(Invariants, AWorkerHoldsOneLease) {
   Lease(0, "w1", "l1");
   Lease(1, "w1", "l2");
   EXPECT_THAT(Broken(), testing::HasSubstr("two leases"));
+}
+
+TEST_F(Invariants, AHolderIsRegisteredInItsIncarnationWithEnoughMemory) {
+  Lease(0, "w1", "l1");
+  state_.workers["w1"].incarnation = "a later one";
+  EXPECT_THAT(Broken(), testing::HasSubstr("incarnation that is over"));
+  state_.workers["w1"].incarnation = "i";
+  state_.workers["w1"].memory_bytes = 999;
+  EXPECT_EQ(Broken(), "");
+  job().record.job.set_worker_memory_bytes(1000);
+  EXPECT_THAT(Broken(), testing::HasSubstr("too little memory"));
+  state_.workers.clear();
+  EXPECT_THAT(Broken(), testing::HasSubstr("not registered"));
+}
+
+TEST_F(Invariants, ARivalIsAnotherWorkerWithALeaseOfItsOwn) {
+  Lease(0, "w1", "l1");
+  const TaskRecord alone = task(0);
+  Rival("w2", "l2");
+  EXPECT_EQ(Broken(), "");
+  task(0).rival->fence.lease = base::LeaseId("l1");
+  EXPECT_THAT(Broken(), testing::HasSubstr("shares its lease id"));
+  task(0) = alone;
+  Rival("w1", "l2");
+  EXPECT_THAT(Broken(), testing::HasSubstr("its own rival"));
+  task(0) = alone;
+  Rival("w2", "l2");
+  Lease(1, "w2", "l3");
+  EXPECT_THAT(Broken(), testing::HasSubstr("two leases"));
+}
+
+TEST_F(Invariants, OnlyALeasedTaskHasARival) {
+  Lease(0, "w1", "l1");
+  Rival("w2", "l2");
+  task(0).state = TaskState::kLapsed;
+  EXPECT_THAT(Broken(), testing::HasSubstr("a rival of nobody"));
+}
+
+TEST_F(Invariants, AttemptsAreThoseThatWereGiven) {
+  Lease(0, "w1", "l1");
+  Rival("w2", "l2");
+  task(0).rival->fence.attempt = 3;
+  EXPECT_THAT(Broken(), testing::HasSubstr("not given to it"));
+  task(0).rival.reset();
+  task(0).fence.attempt = 3;
+  EXPECT_THAT(Broken(), testing::HasSubstr("beyond those given"));
+}
+
+TEST_F(Invariants, ResultsAreOfTasksThatThereAre) {
+  CommitMatrix(1, 6, .1, &job());
+  CommitHessians(1, 1, &job());
+  EXPECT_EQ(Broken(), "");
+  CommitHessians(1, 2, &job());
+  EXPECT_THAT(Broken(), testing::HasSubstr("a Hessian of no task"));
+  job().hessians.clear();
+  CommitMatrix(2, 0, .1, &job());
+  EXPECT_THAT(Broken(), testing::HasSubstr("a matrix of no task"));
+}
+
+TEST_F(Invariants, JobsDifferInNumberAndRequest) {
+  state_.jobs["b"] = SampleJob("b", 0);
+  EXPECT_THAT(Broken(), testing::HasSubstr("creation number"));
+  state_.jobs["b"].record.ordinal = 1;
+  EXPECT_EQ(Broken(), "");
+  for (auto& [id, other] : state_.jobs) other.record.request_id = "r";
+  EXPECT_THAT(Broken(), testing::HasSubstr("request id"));
 }
 
 TEST_F(Invariants, AnEndedJobHoldsNoLease) {

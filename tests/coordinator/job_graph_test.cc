@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "coordinator/leases.h"
-#include "coordinator/scheduler.h"
 #include "tests/coordinator/job_samples.h"
 
 namespace caldera::coordinator {
@@ -124,6 +122,23 @@ TEST(JobGraph, ProgressCountsMatricesAndAveragesTheirErrors) {
   EXPECT_NEAR(progress.eta_seconds(), 100 * (1 - progress.ratio()) / progress.ratio(), 1e-9);
 }
 
+TEST(JobGraph, WhatIsCommittedIsTakenOffTheRemainingWork) {
+  JobState job = SampleJob("a", 0);
+  const WorkEstimate work = EstimateWork(TinyConfig(), job.record.job.spec());
+  TaskRecord layer = *FindTask(job, "compress-1");
+  layer.work = work.compress;
+  EXPECT_DOUBLE_EQ(RemainingWork(job, layer), work.compress);
+  CommitMatrix(1, 6, 0.1, &job);  // mlp.down_proj: 16 x 24
+  EXPECT_DOUBLE_EQ(RemainingWork(job, layer), work.compress - MatrixWork(16, 24));
+  for (int p = 0; p < model::kProjectionCount; ++p) CommitMatrix(1, p, 0.1, &job);
+  EXPECT_NEAR(RemainingWork(job, layer), 0, 1e-9 * work.compress);
+
+  const TaskRecord range = *FindTask(job, "calibrate-1");
+  CommitHessians(0, 1, &job);
+  EXPECT_DOUBLE_EQ(RemainingWork(job, range), range.work / 2);
+  EXPECT_DOUBLE_EQ(RemainingWork(job, *FindTask(job, "calibrate-0")), range.work);
+}
+
 TEST(JobGraph, ProgressReachesOneWhenAllTasksAreDone) {
   JobState job = SampleJob("a", 0);
   for (TaskRecord& task : job.tasks) task.state = TaskState::kDone;
@@ -147,110 +162,6 @@ TEST(JobGraph, WorkGrowsWithTokensAndMatrices) {
   const WorkEstimate doubled = EstimateWork(TinyConfig(), spec);
   EXPECT_DOUBLE_EQ(doubled.calibrate, 2 * work.calibrate);
   EXPECT_DOUBLE_EQ(doubled.compress, work.compress);
-}
-
-class Scheduling : public testing::Test {
- protected:
-  std::string Pick(const std::string& worker, absl::Time until = absl::InfiniteFuture()) const {
-    const auto key = PickTask(state_, {base::WorkerId(worker), until, 0}, policy_, now_);
-    return key.has_value() ? key->job.value() + "/" + key->task : "";
-  }
-  TaskRecord& Task(const std::string& job, const std::string& id) {
-    for (TaskRecord& task : state_.jobs.at(job).tasks) {
-      if (task.id == id) return task;
-    }
-    return state_.jobs.at(job).tasks.at(99);
-  }
-  void Lease(const std::string& job, const std::string& id) {
-    Task(job, id) =
-        Grant(Task(job, id), {base::WorkerId("other"), "i", base::LeaseId(id)}, policy_, now_);
-  }
-
-  const LeasePolicy policy_;
-  const absl::Time now_ = absl::FromUnixSeconds(5000);
-  ClusterState state_ = {{{"a", SampleJob("a", 1)}, {"b", SampleJob("b", 0)}}, {}};
-};
-
-TEST_F(Scheduling, OlderJobsComeFirst) { EXPECT_EQ(Pick("w"), "b/calibrate-0"); }
-
-TEST_F(Scheduling, PriorityBeatsAge) {
-  state_.jobs.at("a").record.job.set_priority(1);
-  EXPECT_EQ(Pick("w"), "a/calibrate-0");
-}
-
-TEST_F(Scheduling, EndedJobsGiveNothing) {
-  state_.jobs.at("b").record.job.set_state(v1::CANCELLED);
-  EXPECT_EQ(Pick("w"), "a/calibrate-0");
-}
-
-TEST_F(Scheduling, CalibrationComesBeforeBiggerLayers) {
-  CommitHessians(0, 0, &state_.jobs.at("b"));
-  CommitHessians(0, 1, &state_.jobs.at("b"));
-  Lease("b", "calibrate-0");
-  EXPECT_EQ(Pick("w"), "b/calibrate-1");
-  Lease("b", "calibrate-1");
-  EXPECT_EQ(Pick("w"), "b/compress-0");
-  Lease("b", "compress-0");
-  EXPECT_EQ(Pick("w"), "b/embeddings");
-  Lease("b", "embeddings");
-  EXPECT_EQ(Pick("w"), "a/calibrate-0");
-}
-
-TEST_F(Scheduling, ProbesComeBeforeEmbeddings) {
-  state_.jobs.at("b") = SampleJob("b", 0, 2.5);
-  for (const int layer : {0, 1}) {
-    CommitHessians(layer, 0, &state_.jobs.at("b"));
-    CommitHessians(layer, 1, &state_.jobs.at("b"));
-  }
-  Lease("b", "calibrate-0");
-  Lease("b", "calibrate-1");
-  EXPECT_EQ(Pick("w"), "b/probe-0");
-}
-
-TEST_F(Scheduling, AWorkerWithTooLittleMemoryGetsTheNextJob) {
-  state_.jobs.at("b").record.job.set_worker_memory_bytes(2000);
-  const auto pick = [this](std::int64_t memory, const LeasePolicy& policy) {
-    const WorkRequest request{base::WorkerId("w"), absl::InfiniteFuture(), memory};
-    return PickTask(state_, request, policy, now_)->job.value();
-  };
-  EXPECT_EQ(pick(1999, policy_), "a");
-  EXPECT_EQ(pick(2000, policy_), "b");
-  EXPECT_EQ(pick(0, policy_), "b");
-  LeasePolicy generous;
-  generous.memory_share = .5;
-  EXPECT_EQ(pick(1999, generous), "b");
-}
-
-TEST_F(Scheduling, BackoffAndExclusionPassATaskOver) {
-  Task("b", "calibrate-0").not_before = now_ + absl::Seconds(1);
-  EXPECT_EQ(Pick("w"), "b/calibrate-1");
-  Task("b", "calibrate-1").failures_of_worker["w"] = 2;
-  EXPECT_EQ(Pick("w"), "b/embeddings");
-  EXPECT_EQ(Pick("v"), "b/calibrate-1");
-}
-
-TEST_F(Scheduling, NothingIsLeasedThatCannotFinish) {
-  EXPECT_EQ(Pick("w", now_ + policy_.lease - absl::Seconds(1)), "");
-  EXPECT_EQ(Pick("w", now_ + policy_.lease), "b/calibrate-0");
-  TaskRecord& done = Task("b", "calibrate-1");
-  done.state = TaskState::kDone;
-  done.seconds = 1000;
-  EXPECT_EQ(Pick("w", now_ + absl::Seconds(999)), "b/embeddings");
-  EXPECT_EQ(Pick("w", now_ + absl::Seconds(1000)), "b/calibrate-0");
-}
-
-TEST_F(Scheduling, AUnitFailedEverywhereOnlyWhenEveryLiveWorkerIsExcluded) {
-  TaskRecord& task = Task("b", "calibrate-0");
-  EXPECT_FALSE(FailedEverywhere(state_, task, policy_, now_));
-  for (const char* id : {"w", "v", "lost"}) {
-    state_.workers[id].id = base::WorkerId(id);
-    state_.workers[id].last_seen = now_;
-  }
-  state_.workers["lost"].last_seen = now_ - policy_.lease;
-  task.failures_of_worker = {{"w", 2}};
-  EXPECT_FALSE(FailedEverywhere(state_, task, policy_, now_));
-  task.failures_of_worker = {{"w", 2}, {"v", 2}};
-  EXPECT_TRUE(FailedEverywhere(state_, task, policy_, now_));
 }
 
 }  // namespace

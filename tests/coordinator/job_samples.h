@@ -37,8 +37,12 @@ inline void CommitHessians(int layer, int range, JobState* job) {
 }
 
 inline void CommitMatrix(int layer, int projection, double error, JobState* job) {
+  const auto kind = static_cast<model::Projection>(projection);
+  const model::MatrixShape shape = model::ShapeOf(TinyConfig(), kind);
   MatrixRecord matrix;
-  matrix.result.set_projection(model::ProjectionPath(static_cast<model::Projection>(projection)));
+  matrix.result.set_projection(model::ProjectionPath(kind));
+  matrix.result.set_rows(shape.rows);
+  matrix.result.set_columns(shape.columns);
   matrix.result.set_relative_error(error);
   job->matrices[{layer, projection}] = matrix;
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -88,6 +89,122 @@ TEST(Leases, ALateHolderMayStillCompleteUntilAnotherHasTheTask) {
   const TaskRecord second = Grant(lapsed, Holder("w2", "l2"), policy, late);
   EXPECT_EQ(second.fence.attempt, 2);
   EXPECT_FALSE(CheckFence(second, first).ok());
+}
+
+// Held by w1 under l1 and, later, by w2 under l2.
+TaskRecord Contested(const LeasePolicy& policy) {
+  return GrantRival(Leased(policy), Holder("w2", "l2"), policy, kStart + absl::Seconds(50));
+}
+const Fence kFirst{base::LeaseId("l1"), 1};
+const Fence kSecond{base::LeaseId("l2"), 2};
+
+TEST(Rivals, BothHoldersPassTheFence) {
+  const TaskRecord task = Contested({});
+  EXPECT_EQ(task.state, TaskState::kLeased);
+  EXPECT_TRUE(CheckFence(task, kFirst).ok());
+  EXPECT_TRUE(CheckFence(task, kSecond).ok());
+  EXPECT_FALSE(CheckFence(task, {base::LeaseId("l2"), 1}).ok());
+  EXPECT_EQ(*FenceOfHolder(task, base::WorkerId("w1")), kFirst);
+  EXPECT_EQ(*FenceOfHolder(task, base::WorkerId("w2")), kSecond);
+  EXPECT_EQ(FenceOfHolder(task, base::WorkerId("w3")), nullptr);
+}
+
+TEST(Rivals, EachHolderSeesItsOwnLeaseFirst) {
+  const LeasePolicy policy;
+  const TaskRecord task = Contested(policy);
+  const TaskRecord seen = SeenBy(task, kSecond);
+  EXPECT_EQ(seen.worker, base::WorkerId("w2"));
+  EXPECT_EQ(seen.deadline, kStart + absl::Seconds(50) + policy.lease);
+  EXPECT_EQ(seen.rival->worker, base::WorkerId("w1"));
+  EXPECT_EQ(SeenBy(task, kFirst).worker, base::WorkerId("w1"));
+  EXPECT_EQ(SeenBy(seen, kFirst).rival->fence, kSecond);
+}
+
+TEST(Rivals, OnlyALeasedTaskOfAnotherWorkerGetsOneAndOnlyOne) {
+  const LeasePolicy policy;
+  const base::WorkerId other("w2");
+  EXPECT_FALSE(MayGrantRival(NewTask(), other, policy));
+  TaskRecord task = Leased(policy);
+  EXPECT_TRUE(MayGrantRival(task, other, policy));
+  EXPECT_FALSE(MayGrantRival(task, base::WorkerId("w1"), policy));
+  EXPECT_FALSE(MayGrantRival(Contested(policy), base::WorkerId("w3"), policy));
+  EXPECT_FALSE(MayGrantRival(Lapse(task, LapseReason::kExpired, kStart), other, policy));
+  task.failures_of_worker["w2"] = 2;
+  EXPECT_FALSE(MayGrantRival(task, other, policy));
+}
+
+TEST(Rivals, NoRivalIsGivenWhereTheFailureOfBothWouldPoisonTheUnit) {
+  const LeasePolicy policy;
+  TaskRecord task = Leased(policy);
+  task.failures = policy.max_failures - 2;
+  ASSERT_TRUE(MayGrantRival(task, base::WorkerId("w2"), policy));
+  task = GrantRival(task, Holder("w2", "l2"), policy, kStart);
+  task = Fail(task, base::Unavailable("x"), policy, kStart);
+  EXPECT_FALSE(IsPoisoned(task, policy));
+  EXPECT_FALSE(MayGrantRival(task, base::WorkerId("w3"), policy));
+  EXPECT_TRUE(IsPoisoned(Fail(task, base::Unavailable("x"), policy, kStart), policy));
+}
+
+TEST(Rivals, WhenOneIsReleasedTheOtherGoesOn) {
+  const TaskRecord task = Contested({});
+  const TaskRecord second_left = Release(task);
+  EXPECT_EQ(second_left.state, TaskState::kLeased);
+  EXPECT_EQ(second_left.fence, kSecond);
+  EXPECT_FALSE(CheckFence(second_left, kFirst).ok());
+  const TaskRecord first_left = Release(SeenBy(task, kSecond));
+  EXPECT_EQ(first_left.fence, kFirst);
+  EXPECT_FALSE(CheckFence(first_left, kSecond).ok());
+  EXPECT_EQ(Release(first_left).state, TaskState::kPending);
+  EXPECT_EQ(ReleaseAll(task).state, TaskState::kPending);
+}
+
+TEST(Rivals, TheOneThatExpiresIsGoneForGood) {
+  const LeasePolicy policy;
+  const absl::Time late = kStart + policy.lease;
+  const TaskRecord task = Contested(policy);
+  EXPECT_EQ(FindLapse(task, policy, late), LapseReason::kExpired);
+  EXPECT_FALSE(FindLapse(SeenBy(task, kSecond), policy, late).has_value());
+  const TaskRecord left = Lapse(task, LapseReason::kExpired, late);
+  EXPECT_EQ(left.state, TaskState::kLeased);
+  EXPECT_EQ(left.worker, base::WorkerId("w2"));
+  EXPECT_EQ(left.failures, 1);
+  EXPECT_FALSE(CheckFence(left, kFirst).ok());
+}
+
+TEST(Rivals, AFailureIsThatOfItsWorker) {
+  const LeasePolicy policy;
+  const TaskRecord left = Fail(SeenBy(Contested(policy), kSecond), base::Internal("x"), policy,
+                               kStart);
+  EXPECT_EQ(left.failures_of_worker, (std::map<std::string, int>{{"w2", 1}}));
+  EXPECT_EQ(left.worker, base::WorkerId("w1"));
+  EXPECT_EQ(left.state, TaskState::kLeased);
+}
+
+TEST(Rivals, TheFirstToCompleteEndsBoth) {
+  const TaskRecord done = Complete(SeenBy(Contested({}), kSecond), kStart + absl::Seconds(80));
+  EXPECT_EQ(done.state, TaskState::kDone);
+  EXPECT_EQ(done.seconds, 30);
+  EXPECT_FALSE(done.rival.has_value());
+  EXPECT_TRUE(CheckFence(done, kSecond).ok());
+  EXPECT_FALSE(CheckFence(done, kFirst).ok());
+}
+
+TEST(Rivals, AttemptsGoOnBeyondThatOfALostRival) {
+  const LeasePolicy policy;
+  TaskRecord task = Release(SeenBy(Contested(policy), kSecond));
+  EXPECT_EQ(task.fence.attempt, 1);
+  task = Release(task);
+  EXPECT_EQ(Grant(task, Holder("w3", "l3"), policy, kStart).fence.attempt, 3);
+}
+
+TEST(Rivals, ARestartExtendsBothLeases) {
+  const LeasePolicy policy;
+  const absl::Time restart = kStart + absl::Hours(3);
+  const TaskRecord task = ExtendAfterRestart(Contested(policy), policy, restart);
+  for (const Fence& fence : {kFirst, kSecond}) {
+    EXPECT_EQ(SeenBy(task, fence).deadline, restart + policy.restart_grace);
+    EXPECT_FALSE(FindLapse(SeenBy(task, fence), policy, restart).has_value());
+  }
 }
 
 TEST(Leases, AReleasedTaskKnowsNoFence) {

@@ -50,6 +50,13 @@ TEST_F(DispatchClientTest, AcquiresNothingWhenThereIsNothingToDo) {
   EXPECT_EQ(service_.acquisitions().front().worker_id(), "worker-7");
   EXPECT_EQ(service_.acquisitions().front().incarnation(), "incarnation");
   EXPECT_EQ(service_.acquisitions().front().wait_seconds(), 3);
+  EXPECT_FALSE(service_.acquisitions().front().has_available_until());
+}
+
+TEST_F(DispatchClientTest, SaysHowLongTheWorkerStays) {
+  EXPECT_TRUE(client_->AcquireLease(absl::ZeroDuration(), absl::FromUnixSeconds(1234567)).ok());
+
+  EXPECT_EQ(service_.acquisitions().front().available_until().seconds(), 1234567);
 }
 
 TEST_F(DispatchClientTest, AcquiresTheLeaseOffered) {
