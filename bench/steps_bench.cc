@@ -49,7 +49,7 @@ struct Layer {
 
   linalg::ConstViewF hessian() const { return prepared.state().rotated.view(); }
   linalg::ConstViewF factor() const { return prepared.state().factor.view(); }
-  Rounded Round() const { return Ldlq(weight.view(), factor(), grid, partition.block_rows()); }
+  Rounded Round() const { return Ldlq(weight.view(), factor(), grid, {partition.block_rows()}); }
 
   std::int64_t n;
   linalg::MatrixF weight;
@@ -63,7 +63,7 @@ struct Layer {
 void SweepOnce(benchmark::State& state, const Layer& layer, const SweptHessian& hessian) {
   Rounded rounded = layer.Round();
   RunAgainstSgemm(state, Threads(state), [&] {
-    Sweep(layer.weight.view(), hessian, layer.grid, layer.partition.block_rows(), rounded);
+    Sweep(layer.weight.view(), hessian, layer.grid, {layer.partition.block_rows()}, rounded);
     return SweepFlops(layer.n, hessian);
   });
 }

@@ -60,7 +60,7 @@ absl::Status CalibrateOne(TaskContext& context, const model::ModelConfig& config
   CALDERA_ASSIGN_OR_RETURN(const auto weights,
                            llama::LoadLayerOnRanks(source, config, layer, context.ranks));
   llama::LayerHessians hessians = llama::MakeLayerHessians(config, context.ranks);
-  const llama::CalibrationLayer run{config, weights, StopFunction(context)};
+  const llama::CalibrationLayer run{config, weights, InterruptOf(context)};
   CALDERA_RETURN_IF_ERROR(llama::CalibrateLayer(run, set, context.ranks, hessians));
   std::vector<decompose::HessianSum> sums;
   for (auto& accumulator : hessians.accumulators) {

@@ -94,8 +94,27 @@ absl::StatusOr<v1::HeartbeatResponse> DispatchClient::Heartbeat(v1::HeartbeatReq
   v1::HeartbeatResponse response;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout);
-  CALDERA_RETURN_IF_ERROR(rpc::FromGrpc(stub_->Heartbeat(&context, request, &response)));
+  {
+    const base::MutexLock lock(mutex_);
+    if (heartbeats_stopped_) return base::Cancelled("the task is over");
+    beating_ = &context;
+  }
+  const absl::Status status = rpc::FromGrpc(stub_->Heartbeat(&context, request, &response));
+  const base::MutexLock lock(mutex_);
+  beating_ = nullptr;
+  if (!status.ok()) return status;
   return response;
+}
+
+void DispatchClient::StopHeartbeats() {
+  const base::MutexLock lock(mutex_);
+  heartbeats_stopped_ = true;
+  if (beating_ != nullptr) beating_->TryCancel();
+}
+
+void DispatchClient::AllowHeartbeats() {
+  const base::MutexLock lock(mutex_);
+  heartbeats_stopped_ = false;
 }
 
 absl::StatusOr<v1::CommitMatrixResponse> DispatchClient::CommitMatrix(

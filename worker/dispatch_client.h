@@ -44,7 +44,11 @@ class DispatchClient {
   absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(
       absl::Duration wait, absl::Time available_until = absl::InfiniteFuture());
   // One try only: the next heartbeat is the retry. Fills in worker id and incarnation.
-  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request);
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Between the two, heartbeats return CANCELLED at once, the one under way too.
+  void StopHeartbeats() ABSL_LOCKS_EXCLUDED(mutex_);
+  void AllowHeartbeats() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<v1::CommitMatrixResponse> CommitMatrix(const v1::CommitMatrixRequest& request);
   absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
@@ -64,6 +68,8 @@ class DispatchClient {
   std::atomic<bool> stopped_{false};
   base::Mutex mutex_;
   grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way
+  grpc::ClientContext* beating_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the heartbeat under way
+  bool heartbeats_stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace caldera::worker

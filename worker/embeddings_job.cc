@@ -44,13 +44,15 @@ std::int64_t RowsPerPiece(const model::TensorInfo& tensor) {
                                 kPieceBytes / 4 / std::max<std::int64_t>(1, tensor.row_elements()));
 }
 
-// Calls `take` with consecutive rows of a tensor in float32.
+// Calls `take` with consecutive rows of a tensor in float32, until the lease is over.
 template <typename Take>
-absl::Status ForRows(const model::TensorSource& source, const model::TensorInfo& tensor,
-                     Take take) {
+absl::Status ForRows(Leader& leader, const model::TensorInfo& tensor, Take take) {
+  const model::TensorSource& source = *leader.inputs.model().tensors;
   std::vector<float> rows;
   for (std::int64_t first = 0; first < tensor.rows(); first += RowsPerPiece(tensor)) {
     const std::int64_t count = std::min(RowsPerPiece(tensor), tensor.rows() - first);
+    leader.keeper.Advance();
+    CALDERA_RETURN_IF_ERROR(leader.keeper.StopReason());
     rows.resize(static_cast<std::size_t>(count * tensor.row_elements()));
     CALDERA_RETURN_IF_ERROR(source.ReadRows(tensor.name, first, count, rows));
     CALDERA_RETURN_IF_ERROR(take(rows));
@@ -59,11 +61,10 @@ absl::Status ForRows(const model::TensorSource& source, const model::TensorInfo&
 }
 
 // A table at 8 bits: "X.weight" becomes "X.codes" and "X.scale".
-absl::Status AddCoded(const model::TensorSource& source, const model::TensorInfo& tensor,
-                      std::vector<Part>& parts) {
+absl::Status AddCoded(Leader& leader, const model::TensorInfo& tensor, std::vector<Part>& parts) {
   std::vector<std::int8_t> codes;
   std::vector<std::uint16_t> scales;
-  CALDERA_RETURN_IF_ERROR(ForRows(source, tensor, [&](const std::vector<float>& rows) {
+  CALDERA_RETURN_IF_ERROR(ForRows(leader, tensor, [&](const std::vector<float>& rows) {
     auto coded = model::EncodeEmbedding(rows, tensor.row_elements());
     if (!coded.ok()) return base::WithContext(coded.status(), tensor.name);
     codes.insert(codes.end(), coded->codes.begin(), coded->codes.end());
@@ -81,10 +82,8 @@ absl::Status AddCoded(const model::TensorSource& source, const model::TensorInfo
 absl::StatusOr<model::NibbleColumns> PlanColumns(Leader& leader, const model::TensorInfo& tensor) {
   const model::OpenedModel& model = leader.inputs.model();
   model::ColumnPowers powers(tensor.row_elements());
-  CALDERA_RETURN_IF_ERROR(ForRows(*model.tensors, tensor, [&](const std::vector<float>& rows) {
-    leader.keeper.Advance();
-    return powers.Add(rows);
-  }));
+  CALDERA_RETURN_IF_ERROR(ForRows(
+      leader, tensor, [&](const std::vector<float>& rows) { return powers.Add(rows); }));
   std::vector<float> importance;
   if (tensor.name == model::kHeadName || model.config.tie_word_embeddings) {
     CALDERA_ASSIGN_OR_RETURN(importance, model.tensors->ReadAll(model::kFinalNormName));
@@ -101,14 +100,12 @@ absl::Status AddNibbles(Leader& leader, const model::TensorInfo& tensor, Content
   CALDERA_ASSIGN_OR_RETURN(const model::NibbleColumns columns, PlanColumns(leader, tensor));
   model::NibbleCode code;
   const auto add = [&](const std::vector<float>& rows) {
-    leader.keeper.Advance();
-    CALDERA_RETURN_IF_ERROR(leader.keeper.StopReason());
     CALDERA_ASSIGN_OR_RETURN(const model::NibbleCode piece, model::EncodeNibbles(rows, columns));
     code.codes.insert(code.codes.end(), piece.codes.begin(), piece.codes.end());
     code.scales.insert(code.scales.end(), piece.scales.begin(), piece.scales.end());
     return absl::OkStatus();
   };
-  CALDERA_RETURN_IF_ERROR(ForRows(*leader.inputs.model().tensors, tensor, add));
+  CALDERA_RETURN_IF_ERROR(ForRows(leader, tensor, add));
   const std::string stem = tensor.name.substr(0, tensor.name.rfind(".weight"));
   const model::EmbeddingHeader header{tensor.rows(), tensor.row_elements(), base::Bits{4}};
   const auto declarations = model::EmbeddingTensors(header, stem);
@@ -134,10 +131,10 @@ absl::Status AddPlain(const model::TensorSource& source, const model::TensorInfo
   return absl::OkStatus();
 }
 
-absl::Status StreamAsBFloat16(const model::TensorSource& source, const Part& part,
-                              model::SafetensorsWriter& writer) {
+absl::Status StreamAsBFloat16(Leader& leader, const Part& part, model::SafetensorsWriter& writer) {
+  const model::TensorInfo& tensor = *leader.inputs.model().tensors->Find(part.streamed_from);
   std::vector<std::uint16_t> narrow;
-  return ForRows(source, *source.Find(part.streamed_from), [&](const std::vector<float>& rows) {
+  return ForRows(leader, tensor, [&](const std::vector<float>& rows) {
     narrow.resize(rows.size());
     std::transform(rows.begin(), rows.end(), narrow.begin(), model::FloatToBFloat16);
     return writer.Append(part.declaration.name, std::as_bytes(std::span(narrow)));
@@ -157,7 +154,7 @@ absl::StatusOr<Content> Collect(const v1::Lease& lease, Leader& leader) {
       CALDERA_RETURN_IF_ERROR(
           base::WithContext(AddNibbles(leader, *tensor, content), tensor->name));
     } else if (table && lease.spec().embedding_bits() == 8) {
-      CALDERA_RETURN_IF_ERROR(AddCoded(*model.tensors, *tensor, content.parts));
+      CALDERA_RETURN_IF_ERROR(AddCoded(leader, *tensor, content.parts));
     } else {
       const WideFloat wide = table ? WideFloat::kNarrow : WideFloat::kKeep;
       CALDERA_RETURN_IF_ERROR(AddPlain(*model.tensors, *tensor, wide, content.parts));
@@ -170,7 +167,6 @@ absl::StatusOr<Content> Collect(const v1::Lease& lease, Leader& leader) {
 
 absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& leader) {
   leader.keeper.SetStatus("embeddings");
-  const model::OpenedModel& model = leader.inputs.model();
   CALDERA_ASSIGN_OR_RETURN(const Content content, Collect(lease, leader));
   std::vector<model::SafetensorsDeclaration> declarations;
   std::map<std::string, const Part*> by_name;
@@ -189,7 +185,7 @@ absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& lead
     CALDERA_RETURN_IF_ERROR(leader.keeper.StopReason());
     CALDERA_RETURN_IF_ERROR(part.streamed_from.empty()
                                 ? writer.Append(tensor.name, part.bytes)
-                                : StreamAsBFloat16(*model.tensors, part, writer));
+                                : StreamAsBFloat16(leader, part, writer));
   }
   CALDERA_RETURN_IF_ERROR(writer.Finish());
   return sink->Finish();

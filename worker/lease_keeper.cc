@@ -10,7 +10,7 @@
 namespace caldera::worker {
 namespace {
 
-// Signals are noticed within this time even when heartbeats are far apart.
+// Signals are noticed within this time.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
 
 }  // namespace
@@ -21,8 +21,11 @@ LeaseKeeper::LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const
       drain_(drain),
       lease_id_(lease.lease_id()),
       attempt_(lease.attempt()),
-      options_(options),
-      thread_([this] { Run(); }) {}
+      options_(options) {
+  client_.AllowHeartbeats();
+  beating_ = std::thread([this] { BeatOnAndOn(); });
+  watching_ = std::thread([this] { Watch(); });
+}
 
 LeaseKeeper::~LeaseKeeper() {
   {
@@ -30,7 +33,9 @@ LeaseKeeper::~LeaseKeeper() {
     done_ = true;
     done_changed_.NotifyAll();
   }
-  thread_.join();
+  client_.StopHeartbeats();
+  beating_.join();
+  watching_.join();
 }
 
 void LeaseKeeper::SetStatus(const std::string& status) {
@@ -48,20 +53,24 @@ bool LeaseKeeper::draining() const {
   return told_to_drain_ || drain_.requested();
 }
 
-void LeaseKeeper::Run() {
-  absl::Time next_beat = absl::Now();
-  while (true) {
-    if (absl::Now() >= next_beat) {
-      Beat();
-      next_beat = absl::Now() + options_.interval;
-    }
+void LeaseKeeper::BeatOnAndOn() {
+  do {
+    Beat();
+  } while (Sleep(options_.interval));
+}
+
+void LeaseKeeper::Watch() {
+  do {
     CheckDrain();
     CheckHang();
-    base::MutexLock lock(mutex_);
-    const absl::Time wake = std::min(next_beat, absl::Now() + kTick);
-    while (!done_ && absl::Now() < wake) done_changed_.WaitFor(mutex_, wake - absl::Now());
-    if (done_) return;
-  }
+  } while (Sleep(std::min(kTick, options_.interval)));
+}
+
+bool LeaseKeeper::Sleep(absl::Duration pause) {
+  const absl::Time wake = absl::Now() + pause;
+  base::MutexLock lock(mutex_);
+  while (!done_ && absl::Now() < wake) done_changed_.WaitFor(mutex_, wake - absl::Now());
+  return !done_;
 }
 
 void LeaseKeeper::Beat() {

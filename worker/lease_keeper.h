@@ -1,4 +1,5 @@
-// Keeps one lease alive while the main thread computes: a thread of its own that heartbeats.
+// Keeps one lease alive while the main thread computes: one thread that heartbeats, and one that
+// watches the time also while a heartbeat waits for a coordinator that hangs.
 //
 // It knows three reasons to stop: the coordinator says CANCEL or that the lease is stale, the
 // worker is draining and its time is up, or the deadline passed unanswered (the work goes on then:
@@ -39,11 +40,12 @@ class LeaseKeeper {
     absl::Duration interval;       // between heartbeats
     absl::Duration drain_timeout;  // how long a matrix in flight may go on after a drain request
     absl::Duration hang_timeout = absl::InfiniteDuration();  // from a reason to stop to on_hang
-    // Called once, on the keeper's thread, with what is known. Usually ends the process.
+    // Called once, on a thread of the keeper, with what is known. Usually ends the process.
     std::function<void(const std::string&)> on_hang = nullptr;
   };
 
-  // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper.
+  // Starts heartbeating for `lease` at once. `client` and `drain` must outlive the keeper; a client
+  // has one keeper at a time.
   LeaseKeeper(DispatchClient& client, const DrainSignal& drain, const v1::Lease& lease,
               Options options);
   ~LeaseKeeper();
@@ -61,8 +63,11 @@ class LeaseKeeper {
   bool draining() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void Run();
+  void BeatOnAndOn();
+  void Watch();
   void Beat();
+  // False when the keeper is done before `pause` is over.
+  bool Sleep(absl::Duration pause) ABSL_LOCKS_EXCLUDED(mutex_);
   void CheckDrain();
   void CheckHang();
 
@@ -81,8 +86,9 @@ class LeaseKeeper {
   absl::Time hung_since_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   bool told_to_drain_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
-  bool told_hang_ = false;  // of the keeper's thread
-  std::thread thread_;
+  bool told_hang_ = false;  // of the watching thread
+  std::thread beating_;
+  std::thread watching_;
 };
 
 }  // namespace caldera::worker

@@ -69,7 +69,7 @@ absl::StatusOr<decompose::DecomposeOptions> OptionsOf(TaskContext& context, cons
   options.r_bits = base::Bits(spec.r_bits());
   options.iterations = spec.iterations();
   options.output_seed = SeedFor(spec.seed(), unit.weight());
-  options.stop = StopFunction(context);
+  options.interrupt = InterruptOf(context);
   return options;
 }
 

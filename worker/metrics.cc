@@ -157,6 +157,9 @@ class MeteredCommunicator final : public dist::Communicator {
     Time("share", [&] { shared = inner_.Share(size); });
     return shared;
   }
+  void Signal() override { inner_.Signal(); }
+  bool Signalled() override { return inner_.Signalled(); }
+  void ClearSignal() override { inner_.ClearSignal(); }
 
  private:
   template <typename Body>

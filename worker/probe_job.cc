@@ -39,8 +39,7 @@ class ProbeRun {
         CALDERA_RETURN_IF_ERROR(Alter(layer, static_cast<model::HessianKind>(kind), weights));
       }
     }
-    sensitivity_.Advance(weights);
-    return absl::OkStatus();
+    return sensitivity_.Advance(weights);
   }
 
   absl::Status Finish() {
@@ -89,7 +88,7 @@ class ProbeRun {
     CALDERA_ASSIGN_OR_RETURN(
         const auto result, decompose::Decompose(rows, partition, hessian, options, context_.ranks));
     CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF altered, Decode(unit, result));
-    sensitivity_.Branch(unit.projection, std::move(altered), weights);
+    CALDERA_RETURN_IF_ERROR(sensitivity_.Branch(unit.projection, std::move(altered), weights));
     CountFlops(context_, result.local_flops);
     return Record(unit, hessian, options.codebook, result.relative_error);
   }
@@ -141,9 +140,10 @@ absl::Status RunProbe(TaskContext& context) {
   CALDERA_ASSIGN_OR_RETURN(std::vector<llama::Window> windows, ShareWindows(context, 0, 1));
   const model::TensorSource* source =
       context.leader == nullptr ? nullptr : context.leader->inputs.model().tensors.get();
-  CALDERA_ASSIGN_OR_RETURN(auto sensitivity,
-                           llama::SensitivityProbe::Start(
-                               source, config, Beginnings(std::move(windows)), context.ranks));
+  CALDERA_ASSIGN_OR_RETURN(
+      auto sensitivity,
+      llama::SensitivityProbe::Start(source, config, Beginnings(std::move(windows)),
+                                     InterruptOf(context), context.ranks));
   ProbeRun run(context, config, std::move(sensitivity));
   for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
     CALDERA_RETURN_IF_ERROR(StopReason(context));

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <memory>
+#include <thread>
+
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "worker/rank_group.h"
@@ -9,13 +13,25 @@
 namespace caldera::worker {
 
 absl::Status StopReason(TaskContext& context) {
-  const absl::Status mine =
-      context.leader == nullptr ? absl::OkStatus() : context.leader->keeper.StopReason();
+  absl::Status mine;
+  if (context.leader != nullptr) {
+    mine = context.leader->keeper.StopReason();
+    context.leader->keeper.Advance();
+  }
   return AgreeOnStatus(mine, context.ranks);
 }
 
-std::function<bool()> StopFunction(TaskContext& context) {
-  return [&context] { return !StopReason(context).ok(); };
+dist::Interrupt InterruptOf(TaskContext& context) {
+  auto left = std::make_shared<std::atomic<bool>>(false);
+  const auto leave = [&context, left, owner = std::this_thread::get_id()] {
+    if (*left) return true;
+    if (std::this_thread::get_id() != owner) return false;
+    const bool stop = context.leader != nullptr && !context.leader->keeper.StopReason().ok();
+    if (stop) context.ranks.Signal();
+    if (context.ranks.Signalled()) *left = true;
+    return left->load();
+  };
+  return {[&context] { return !StopReason(context).ok(); }, leave};
 }
 
 absl::StatusOr<model::ModelConfig> ShareConfig(TaskContext& context) {

@@ -3,7 +3,6 @@
 #define CALDERA_WORKER_TASK_CONTEXT_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/model/model_config.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "worker/dispatch_client.h"
 #include "worker/job_inputs.h"
 #include "worker/lease_keeper.h"
@@ -37,10 +37,13 @@ struct TaskContext {
   std::vector<v1::MatrixProbe> probes;  // filled in by probe tasks, on rank 0
 };
 
-// Collective: rank 0's reason to stop, on every rank; OK to go on.
+// Collective: rank 0's reason to stop, on every rank; OK to go on. That all ranks have come here is
+// progress.
 absl::Status StopReason(TaskContext& context);
-// The same as a yes or no for numerics.
-std::function<bool()> StopFunction(TaskContext& context);
+// The same for numerics: between steps by a collective, within a step by rank 0's signal to the
+// others (Communicator::Signal). Made on the thread that owns the communicator; it alone looks for
+// the signal, other threads learn from it.
+dist::Interrupt InterruptOf(TaskContext& context);
 
 // Collective: the model's configuration, read by rank 0.
 absl::StatusOr<model::ModelConfig> ShareConfig(TaskContext& context);

@@ -37,6 +37,7 @@ void SendOrder(const std::string& order, dist::Communicator& ranks) {
 }
 
 absl::Status RunTask(TaskContext& context) {
+  context.ranks.ClearSignal();  // of the task before
   const v1::Task& task = context.lease.task();
   if (task.has_calibrate()) return RunCalibrate(context);
   return task.has_probe() ? RunProbe(context) : RunCompress(context);
@@ -165,7 +166,10 @@ class LeaderLoop {
     } else {
       TaskContext context{lease, parts_.ranks, &leader, log, {}, {}};
       SendOrder(lease.SerializeAsString(), parts_.ranks);
-      CALDERA_RETURN_IF_ERROR(RunTask(context));
+      if (const absl::Status ran = RunTask(context); !ran.ok()) {
+        // What rank 0 was told says more than that it stopped.
+        return keeper.StopReason().ok() ? ran : keeper.StopReason();
+      }
       for (const double flops : context.rank_flops) {
         done.add_rank_flops(flops);
         outcome.flops += flops;
@@ -196,7 +200,8 @@ class LeaderLoop {
     request.set_attempt(lease.attempt());
     *request.mutable_error() = rpc::ToProto(status);
     const absl::Status told = parts_.client.FailLease(request);
-    if (!told.ok()) log.Warning("could not report it: {}", told.ToString());
+    if (told.ok() || absl::IsFailedPrecondition(told)) return;  // stale: the coordinator knows
+    log.Warning("could not report it: {}", told.ToString());
   }
 
   const LeaderParts& parts_;

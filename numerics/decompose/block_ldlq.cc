@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <vector>
 
-#include "numerics/decompose/row_blocks.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/factor.h"
 
@@ -54,8 +53,9 @@ class BlockCoder {
 // Visits panels, and in each the blocks of 8 columns, from the last to the first: panel(first,
 // width), then block(panel's first, first, width).
 template <typename Panel, typename Block>
-void Descend(std::int64_t columns, const Panel& panel, const Block& block) {
-  for (std::int64_t end = columns; end > 0;) {
+void Descend(std::int64_t columns, const RowBlocks& blocks, const Panel& panel,
+             const Block& block) {
+  for (std::int64_t end = columns; end > 0 && !blocks.Left();) {
     const std::int64_t first = (end - 1) / kPanel * kPanel;
     panel(first, end - first);
     for (std::int64_t stop = end; stop > first;) {
@@ -69,9 +69,11 @@ void Descend(std::int64_t columns, const Panel& panel, const Block& block) {
 
 class LdlqRows {
  public:
-  LdlqRows(linalg::ConstViewF target, linalg::ConstViewF factor, const BlockGrid& grid)
+  LdlqRows(linalg::ConstViewF target, linalg::ConstViewF factor, const BlockGrid& grid,
+           const RowBlocks& blocks)
       : target_(target),
         factor_(factor),
+        blocks_(blocks),
         coder_(grid, target.rows),
         error_(target.rows, target.columns),
         sums_(target.rows, kPanel) {}
@@ -79,7 +81,7 @@ class LdlqRows {
   void Run(linalg::ViewF decoded, std::uint32_t* codes) {
     const std::int64_t n = target_.columns;
     Descend(
-        n,
+        n, blocks_,
         [&](std::int64_t first, std::int64_t width) {
           const std::int64_t later = n - first - width;
           linalg::Gemm(error_.view().Columns(first + width, later),
@@ -111,6 +113,7 @@ class LdlqRows {
  private:
   linalg::ConstViewF target_;
   linalg::ConstViewF factor_;
+  const RowBlocks& blocks_;
   BlockCoder coder_;
   linalg::MatrixF error_;  // A - Q of the columns done
   linalg::MatrixF sums_;   // error times the factor's columns of the panel
@@ -118,8 +121,10 @@ class LdlqRows {
 
 class SweepRows {
  public:
-  SweepRows(linalg::ConstViewF target, linalg::ConstViewF hessian, const BlockGrid& grid)
+  SweepRows(linalg::ConstViewF target, linalg::ConstViewF hessian, const BlockGrid& grid,
+            const RowBlocks& blocks)
       : hessian_(hessian),
+        blocks_(blocks),
         coder_(grid, target.rows),
         difference_(target.rows, target.columns),
         sums_(target.rows, kPanel),
@@ -134,7 +139,7 @@ class SweepRows {
       for (std::int64_t j = 0; j < n; ++j) difference_(i, j) = decoded(i, j) - target_(i, j);
     }
     Descend(
-        n,
+        n, blocks_,
         [&](std::int64_t first, std::int64_t width) {
           linalg::Gemm(difference_, hessian_.Columns(first, width), sums_.view().Columns(0, width));
         },
@@ -172,6 +177,7 @@ class SweepRows {
   }
 
   linalg::ConstViewF hessian_;
+  const RowBlocks& blocks_;
   BlockCoder coder_;
   linalg::MatrixF difference_;  // D = Q - A
   linalg::MatrixF sums_;        // D H of the panel's columns
@@ -199,25 +205,25 @@ std::vector<linalg::MatrixF> DiagonalFactors(linalg::ConstViewF hessian) {
 }  // namespace
 
 Rounded BlockLdlq(linalg::ConstViewF target, linalg::ConstViewF factor, const BlockGrid& grid,
-                  std::int64_t block_rows) {
-  const std::int64_t blocks = BlocksOf(target.columns);
+                  const RowBlocks& blocks) {
+  const std::int64_t codes = BlocksOf(target.columns);  // of a row
   Rounded rounded{linalg::MatrixF(target.rows, target.columns),
-                  std::vector<std::uint32_t>(static_cast<std::size_t>(target.rows * blocks))};
-  ForEachRowBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
-    LdlqRows(target.Rows(first, rows), factor, grid)
-        .Run(rounded.decoded.view().Rows(first, rows), rounded.codes.data() + first * blocks);
+                  std::vector<std::uint32_t>(static_cast<std::size_t>(target.rows * codes))};
+  ForEachRowBlock(target.rows, blocks, [&](std::int64_t first, std::int64_t rows) {
+    LdlqRows(target.Rows(first, rows), factor, grid, blocks)
+        .Run(rounded.decoded.view().Rows(first, rows), rounded.codes.data() + first * codes);
   });
   return rounded;
 }
 
 void BlockSweep(linalg::ConstViewF target, linalg::ConstViewF hessian, const BlockGrid& grid,
-                std::int64_t block_rows, Rounded& rounded) {
+                const RowBlocks& blocks, Rounded& rounded) {
   const std::vector<linalg::MatrixF> diagonal = DiagonalFactors(hessian);
-  const std::int64_t blocks = BlocksOf(target.columns);
-  ForEachRowBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
-    SweepRows(target.Rows(first, rows), hessian, grid)
+  const std::int64_t codes = BlocksOf(target.columns);  // of a row
+  ForEachRowBlock(target.rows, blocks, [&](std::int64_t first, std::int64_t rows) {
+    SweepRows(target.Rows(first, rows), hessian, grid, blocks)
         .Run(diagonal, rounded.decoded.view().Rows(first, rows),
-             rounded.codes.data() + first * blocks);
+             rounded.codes.data() + first * codes);
   });
 }
 

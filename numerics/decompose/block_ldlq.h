@@ -22,15 +22,15 @@ struct BlockGrid {
 //
 // Column blocks of 8 from the last to the first: Q_k = grid(A_k + sum_{j > k} (A_j - Q_j) U(j, k)),
 // U = C blockdiag(C)^-1 the block unit lower factor of H = C C^T (`factor` = C, n x n). Row blocks
-// of `block_rows` run in parallel, each by itself. rows n^2 flops.
+// run in parallel, each by itself. rows n^2 flops.
 Rounded BlockLdlq(linalg::ConstViewF target, linalg::ConstViewF factor, const BlockGrid& grid,
-                  std::int64_t block_rows);
+                  const RowBlocks& blocks);
 
 // One pass over the column blocks, last to first: each is replaced by the grid point nearest to
 // Q_k - (D H)_k (H_kk)^-1, D = Q - A, whether or not tr(D H D^T) falls. 2 rows n^2 flops. `hessian`
 // is n x n.
 void BlockSweep(linalg::ConstViewF target, linalg::ConstViewF hessian, const BlockGrid& grid,
-                std::int64_t block_rows, Rounded& rounded);
+                const RowBlocks& blocks, Rounded& rounded);
 
 }  // namespace caldera::decompose
 

@@ -10,7 +10,6 @@
 
 #include "common/base/status.h"
 #include "numerics/kernels/parallel.h"
-#include "numerics/linalg/parallel_blas.h"
 
 namespace caldera::decompose {
 namespace {
@@ -22,11 +21,19 @@ double ProductFlops(const linalg::OperandF& a, const linalg::OperandF& b) {
          static_cast<double>(b.columns());
 }
 
+// linalg::GemmByRows, block by block until the step is left.
+void GemmUnlessLeft(const linalg::OperandF& a, const linalg::OperandF& b, const RowBlocks& blocks,
+                    linalg::ViewF c) {
+  ForEachRowBlock(a.rows(), blocks, [&](std::int64_t first, std::int64_t rows) {
+    if (!blocks.Left()) linalg::Gemm(a.Rows(first, rows), b, c.Rows(first, rows));
+  });
+}
+
 }  // namespace
 
 linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::OperandF b) {
   linalg::MatrixF product(a.rows(), b.columns());
-  linalg::GemmByRows(a, b, product.view(), {}, context.block_rows());
+  GemmUnlessLeft(a, b, context.blocks(), product.view());
   context.flops += ProductFlops(a, b);
   return product;
 }
@@ -36,7 +43,7 @@ linalg::MatrixF SharedProduct(Context& context, linalg::OperandF a, linalg::Oper
   const int rank = context.communicator.rank();
   linalg::MatrixF share(shares.RowCount(rank), b.columns());
   const linalg::OperandF rows = a.Rows(shares.FirstRow(rank), share.rows());
-  linalg::GemmByRows(rows, b, share.view(), {}, kSharedTile);
+  GemmUnlessLeft(rows, b, {kSharedTile, context.interrupt}, share.view());
   context.flops += ProductFlops(rows, b);
   const std::size_t count = static_cast<std::size_t>(share.rows() * share.columns());
   const std::vector<std::byte> gathered =

@@ -5,8 +5,10 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "numerics/decompose/row_blocks.h"
 #include "numerics/decompose/step_clock.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/dist/row_partition.h"
 #include "numerics/linalg/blas.h"
 #include "numerics/linalg/matrix.h"
@@ -19,13 +21,20 @@ struct Context {
   dist::Communicator& communicator;
   double flops = 0;  // executed by this rank; each step adds its own
   StepSeconds seconds = {};
+  const dist::Interrupt* interrupt = nullptr;  // null: nobody interrupts
 
   std::int64_t block_rows() const { return partition.block_rows(); }
   std::int64_t first_row() const { return partition.FirstRow(communicator.rank()); }
   std::int64_t local_rows() const { return partition.RowCount(communicator.rank()); }
+  RowBlocks blocks() const { return {block_rows(), interrupt}; }
+  // CANCELLED when all ranks are to stop here. Collective.
+  absl::Status CheckStop() const {
+    return interrupt == nullptr ? absl::OkStatus() : interrupt->CheckStop();
+  }
 };
 
-// A B (local rows x k) by the fixed row blocks: the same bits for any number of ranks.
+// A B (local rows x k) by the fixed row blocks: the same bits for any number of ranks. Of no use,
+// like the next one, when the step was left.
 linalg::MatrixF LocalProduct(Context& context, linalg::OperandF a, linalg::OperandF b);
 
 // A B whole on every rank for operands that every rank holds: each rank computes a share of the

@@ -156,6 +156,7 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           dist::Communicator& communicator) {
   linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
   Context context{partition, communicator};
+  context.interrupt = &options.interrupt;
   const PreparedHessian::State& state = hessian.state();
   CALDERA_RETURN_IF_ERROR(
       Agree(context, CheckArguments(local_rows, context, hessian.size(), options)));
@@ -178,11 +179,13 @@ absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
   const Objective::Decoding decoding{family, problem.header, state.input, output};
   Objective objective(context, original.view(), state.given.view());
   BestIterate best(
-      [&](const Iterate& iterate) { return objective.RelativeError(iterate, decoding); },
-      options.stop);
-  CALDERA_RETURN_IF_ERROR(options.recipe == model::RecipeKind::kPublished
-                              ? RunPublishedRecipe(context, problem, best)
-                              : RunRecipe(context, problem, best));
+      [&](const Iterate& iterate) { return objective.RelativeError(iterate, decoding); }, context);
+  const absl::Status ran = options.recipe == model::RecipeKind::kPublished
+                               ? RunPublishedRecipe(context, problem, best)
+                               : RunRecipe(context, problem, best);
+  // Before the error: of a step that was left it says nothing.
+  CALDERA_RETURN_IF_ERROR(context.CheckStop());
+  CALDERA_RETURN_IF_ERROR(ran);
   DecomposeResult result;
   result.matrix = GatherMatrix(context, best.iterate(), decoding, unit);
   result.relative_error = best.error();

@@ -8,7 +8,6 @@
 #define CALDERA_NUMERICS_DECOMPOSE_DECOMPOSE_H_
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -19,14 +18,11 @@
 #include "numerics/decompose/hessian.h"
 #include "numerics/decompose/step_clock.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/dist/row_partition.h"
 #include "numerics/linalg/matrix.h"
 
 namespace caldera::decompose {
-
-// Called between safe points (a few times per second at large sizes); true asks to stop: Decompose
-// then returns CANCELLED. Every rank must answer alike. May be empty.
-using StopRequested = std::function<bool()>;
 
 struct DecomposeOptions {
   model::RecipeKind recipe = model::RecipeKind::kDefault;
@@ -42,7 +38,7 @@ struct DecomposeOptions {
   // Of the default recipe beside 4-bit factors: the rank of the signal, a multiple of 8 and less
   // than `rank`. Nothing = the better of two.
   std::optional<std::int64_t> signal_rank;
-  StopRequested stop;
+  dist::Interrupt interrupt;  // ends with CANCELLED
 };
 
 struct DecomposeResult {
@@ -65,7 +61,7 @@ std::int64_t RowBlock(std::int64_t m);
 // Decomposes the m x n matrix whose rows partition.FirstRow(rank) ... are `local_rows` (this rank's
 // only). INVALID_ARGUMENT: rank out of range, NaN or infinity in W (names row and column) or H,
 // sizes that do not fit; FAILED_PRECONDITION: H not positive semidefinite within the damping
-// ladder. Errors are the same on every rank. Collectives: per outer iteration O(inner iterations)
+// ladder; CANCELLED: interrupted. Errors are the same on every rank. Collectives: per outer iteration O(inner iterations)
 // reductions of r x n doubles, r x r and scalars; one gather of codes at the end.
 absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           const dist::RowPartition& partition,

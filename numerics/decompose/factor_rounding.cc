@@ -145,7 +145,7 @@ absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF 
                  [](float scale) { return scale > 0 ? 1 / scale : 0.0F; });
   const std::vector<float> unit(static_cast<std::size_t>(l.rows), 1.0F);
   const Rounded rounded =
-      Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit}, context.block_rows());
+      Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit}, {context.block_rows()});
   context.flops += LdlqFlops(l.rows, l.columns);
   out.codes = PadCodes(rounded.codes, l.columns);
   out.decoded = ScaleColumns(rounded.decoded.view(), out.scales);
@@ -170,7 +170,7 @@ absl::StatusOr<Factor> RoundRightByFeedback(Context& context, linalg::ConstViewF
   const std::int64_t first = shares.FirstRow(rank);
   const std::int64_t count = shares.RowCount(rank);
   const RowGrid grid{codebook, out.scales};
-  const Rounded rounded = Ldlq(r.Rows(first, count), factor, grid.Rows(first, count), block);
+  const Rounded rounded = Ldlq(r.Rows(first, count), factor, grid.Rows(first, count), {block});
   context.flops += LdlqFlops(count, r.columns);
   if (bits == kLatticeBits) {
     out.codes.resize(static_cast<std::size_t>(VectorsOf(r.rows) * r.columns));

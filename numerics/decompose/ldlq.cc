@@ -1,7 +1,6 @@
 #include "numerics/decompose/ldlq.h"
 
 #include "numerics/decompose/descent.h"
-#include "numerics/decompose/row_blocks.h"
 #include "numerics/linalg/blas.h"
 
 namespace caldera::decompose {
@@ -17,9 +16,10 @@ Rounded EmptyRounded(std::int64_t rows, std::int64_t columns) {
 class LdlqBlock {
  public:
   LdlqBlock(linalg::ConstViewF target, linalg::ConstViewF factor, const RowGrid& grid,
-            const RoundedBlock& out)
+            const RoundedBlock& out, const RowBlocks& blocks)
       : target_(target),
         factor_(factor),
+        blocks_(blocks),
         coder_(grid),
         panel_(out, kPanel),
         coupling_(kPanel, kPanel),
@@ -27,6 +27,7 @@ class LdlqBlock {
 
   void Round() {
     const auto after = [this](Run left, Run right) {
+      if (left_) return;
       const auto coupling = factor_.Block(right.first, left.first, right.count, left.count);
       linalg::Gemm(linalg::Transposed(coupling), Rows(right), Rows(left), linalg::kAddTo);
     };
@@ -39,6 +40,8 @@ class LdlqBlock {
   linalg::ViewF Rows(Run columns) { return steps_.view().Rows(columns.first, columns.count); }
 
   void RoundPanel(Run panel) {
+    left_ = left_ || blocks_.Left();
+    if (left_) return;
     panel_.LoadOrigin(target_.Columns(panel.first, panel.count));
     const linalg::ViewF coupling = coupling_.view().Block(0, 0, panel.count, panel.count);
     linalg::Copy(
@@ -66,6 +69,8 @@ class LdlqBlock {
 
   linalg::ConstViewF target_;
   linalg::ConstViewF factor_;
+  const RowBlocks& blocks_;
+  bool left_ = false;
   LaneCoder coder_;
   PanelBuffers panel_;
   linalg::MatrixF coupling_;  // the factor's block of the panel, transposed
@@ -74,9 +79,9 @@ class LdlqBlock {
 
 }  // namespace
 
-Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, std::int64_t block_rows) {
+Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, const RowBlocks& blocks) {
   Rounded rounded = EmptyRounded(target.rows, target.columns);
-  ForEachRowBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
+  ForEachRowBlock(target.rows, blocks, [&](std::int64_t first, std::int64_t rows) {
     const LaneCoder coder(grid.Rows(first, rows));
     PanelBuffers panel(BlockOf(rounded.decoded, rounded.codes, first, rows), kPanel);
     for (Run run{0, kPanel}; run.first < target.columns; run.first += kPanel) {
@@ -92,11 +97,11 @@ Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, std::int64_t 
 }
 
 Rounded Ldlq(linalg::ConstViewF target, linalg::ConstViewF factor, const RowGrid& grid,
-             std::int64_t block_rows) {
+             const RowBlocks& blocks) {
   Rounded rounded = EmptyRounded(target.rows, target.columns);
-  ForEachRowBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
+  ForEachRowBlock(target.rows, blocks, [&](std::int64_t first, std::int64_t rows) {
     LdlqBlock(target.Rows(first, rows), factor, grid.Rows(first, rows),
-              BlockOf(rounded.decoded, rounded.codes, first, rows))
+              BlockOf(rounded.decoded, rounded.codes, first, rows), blocks)
         .Round();
   });
   return rounded;

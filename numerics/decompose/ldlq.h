@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "numerics/decompose/lane_panel.h"
+#include "numerics/decompose/row_blocks.h"
 #include "numerics/linalg/matrix.h"
 
 namespace caldera::decompose {
@@ -26,11 +27,11 @@ struct Rounded {
 // which minimises tr((Q - A) H (Q - A)^T) column by column given the columns after it. rows n^2
 // flops.
 Rounded Ldlq(linalg::ConstViewF target, linalg::ConstViewF factor, const RowGrid& grid,
-             std::int64_t block_rows);
+             const RowBlocks& blocks);
 
 // Rounds `target` to the grid without feedback: what Ldlq gives for H = I, at the cost of the
 // encoding alone.
-Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, std::int64_t block_rows);
+Rounded RoundPlain(linalg::ConstViewF target, const RowGrid& grid, const RowBlocks& blocks);
 
 // What Ldlq costs, for the account of DecomposeResult::local_flops.
 double LdlqFlops(std::int64_t rows, std::int64_t columns);

@@ -30,13 +30,16 @@ class Fit {
 
   absl::StatusOr<LowRank> Run() {
     if (!metric_.IsIdentity()) weighted_ = LocalProduct(context_, a_, metric_.hessian);
+    CALDERA_RETURN_IF_ERROR(context_.CheckStop());
     total_ = Dot(a_, weighted());
     CALDERA_ASSIGN_OR_RETURN(linalg::MatrixF l, Subspace());
     std::optional<LowRank> best;
     for (int round = 0; round < options_.alternations; ++round) {
       CALDERA_ASSIGN_OR_RETURN(Factor r, RightFor(l.view()));
+      CALDERA_RETURN_IF_ERROR(context_.CheckStop());
       CALDERA_ASSIGN_OR_RETURN(LowRank pair, LeftFor(std::move(r)));
       if (round + 1 < options_.alternations) l = pair.l.decoded;
+      CALDERA_RETURN_IF_ERROR(context_.CheckStop());
       if (!best || pair.squared < best->squared) best = std::move(pair);
     }
     return *std::move(best);
@@ -77,6 +80,7 @@ class Fit {
       const linalg::MatrixF z = Narrow(TransposeTimes(y.view()));
       y = LocalProduct(context_, weighted(), linalg::Transposed(z.view()));
       CALDERA_RETURN_IF_ERROR(Orthonormalize(y));
+      CALDERA_RETURN_IF_ERROR(context_.CheckStop());
     }
     if (options_.rounding == FactorRounding::kPlain) return y;
     CALDERA_ASSIGN_OR_RETURN(const linalg::MatrixF mixing, Mixing());

@@ -40,7 +40,7 @@ Approximation AddResidual(Context& context, linalg::ConstViewF a, LowRank pair,
                      context.block_rows());
   GroupScales scales = ScalesOfGroups(rest.view(), codebook);
   Approximation next{std::move(pair), {}, {}, 0};
-  next.q = RoundPlain(rest.view(), {&codebook, scales.rows}, context.block_rows());
+  next.q = RoundPlain(rest.view(), {&codebook, scales.rows}, context.blocks());
   next.q_scales = std::move(scales.groups);
   const linalg::MatrixF left = Difference(rest.view(), next.q.decoded.view());
   next.squared = dist::Dot(left.view(), left.view(), context.partition, context.communicator);

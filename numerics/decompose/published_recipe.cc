@@ -91,18 +91,18 @@ class PublishedRecipe {
       CALDERA_RETURN_IF_ERROR(best_.CheckStop());
       RunSweep(target, metric.hessian);
     }
-    return absl::OkStatus();
+    return best_.CheckStop();
   }
 
   void RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
     const StepTimer timer(context_.seconds, Step::kLdlq);
-    q_ = BlockLdlq(target, factor, grid_, context_.block_rows());
+    q_ = BlockLdlq(target, factor, grid_, context_.blocks());
     context_.flops += LdlqFlops(target.rows, target.columns);
   }
 
   void RunSweep(linalg::ConstViewF target, linalg::ConstViewF hessian) {
     const StepTimer timer(context_.seconds, Step::kSweep);
-    BlockSweep(target, hessian, grid_, context_.block_rows(), q_);
+    BlockSweep(target, hessian, grid_, context_.blocks(), q_);
     context_.flops += SweepFlops(target.rows, {hessian, {}, 0});
   }
 

@@ -63,6 +63,7 @@ class Recipe {
     family_ = &problem_.family;
     CALDERA_RETURN_IF_ERROR(SetGrid(problem_.weight, problem_.metric.factor));
     Rounded q = RunLdlq(problem_.weight, problem_.metric.factor);
+    CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     const int sweeps = IterationsOr(Trellis() ? 0 : kPlainSweeps);
     if (sweeps == 0) return Offer(q, {});
     for (int sweep = 0; sweep < sweeps; ++sweep) {
@@ -189,10 +190,11 @@ class Recipe {
                              Downdate(context_, problem_.metric.hessian, rows, ridge));
     CALDERA_RETURN_IF_ERROR(SetGrid(target, downdated.factor.view()));
     Rounded q = RunLdlq(target, downdated.factor.view());
+    CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     for (int sweep = 0; sweep < sweeps; ++sweep) {
       RunSweep(target, downdated.Swept(problem_.metric.hessian), q);
+      CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     }
-    CALDERA_RETURN_IF_ERROR(best_.CheckStop());
     return q;
   }
 
@@ -230,13 +232,13 @@ class Recipe {
   Rounded RunLdlq(linalg::ConstViewF target, linalg::ConstViewF factor) {
     const StepTimer timer(context_.seconds, Step::kLdlq);
     context_.flops += LdlqFlops(target.rows, target.columns);
-    return Ldlq(target, factor, Grid(), context_.block_rows());
+    return Ldlq(target, factor, Grid(), context_.blocks());
   }
 
   void RunSweep(linalg::ConstViewF target, const SweptHessian& hessian, Rounded& q) {
     const StepTimer timer(context_.seconds, Step::kSweep);
     context_.flops += SweepFlops(target.rows, hessian);
-    Sweep(target, hessian, Grid(), context_.block_rows(), q);
+    Sweep(target, hessian, Grid(), context_.blocks(), q);
   }
 
   // rows -= L R.
@@ -273,11 +275,6 @@ absl::Status BestIterate::Offer(Iterate iterate) {
     index_ = static_cast<int>(curve_.size());
     iterate_ = std::move(iterate);
   }
-  return absl::OkStatus();
-}
-
-absl::Status BestIterate::CheckStop() const {
-  if (stop_ && stop_()) return base::Cancelled("decomposition stopped on request");
   return absl::OkStatus();
 }
 

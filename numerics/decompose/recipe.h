@@ -34,16 +34,16 @@ struct Problem {
 // Keeps the best iterate by the reported error.
 class BestIterate {
  public:
-  // Both are called on every rank alike; `stop` may be empty.
+  // Called on every rank alike.
   using Measure = std::function<absl::StatusOr<double>(const Iterate&)>;
-  BestIterate(Measure measure, const StopRequested& stop)
-      : measure_(std::move(measure)), stop_(stop) {}
+  BestIterate(Measure measure, const Context& context)
+      : measure_(std::move(measure)), context_(context) {}
 
   // Measures an iterate, adds the error to the curve and keeps the iterate if it is better than all
   // before; CANCELLED when a stop was requested.
   absl::Status Offer(Iterate iterate);
   // CANCELLED when a stop was requested.
-  absl::Status CheckStop() const;
+  absl::Status CheckStop() const { return context_.CheckStop(); }
 
   const Iterate& iterate() const { return iterate_; }
   const std::vector<double>& curve() const { return curve_; }
@@ -52,7 +52,7 @@ class BestIterate {
 
  private:
   Measure measure_;
-  const StopRequested& stop_;
+  const Context& context_;
   Iterate iterate_;
   std::vector<double> curve_;
   int index_ = 0;

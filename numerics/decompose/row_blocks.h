@@ -8,17 +8,27 @@
 
 #include "numerics/decompose/descent.h"
 #include "numerics/decompose/lane_panel.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/matrix.h"
 
 namespace caldera::decompose {
 
+// How the rows of a matrix are worked on: in blocks of so many, each by itself. A step asks for each
+// product of a block, or 128 columns of it, whether to leave; what it has done by then is of no use.
+struct RowBlocks {
+  std::int64_t rows = 0;
+  const dist::Interrupt* interrupt = nullptr;
+
+  bool Left() const { return interrupt != nullptr && interrupt->Left(); }
+};
+
 // Runs body(first row, rows) over fixed row blocks in parallel.
 template <typename Body>
-void ForEachRowBlock(std::int64_t rows, std::int64_t block_rows, const Body& body) {
-  kernels::ParallelFor((rows + block_rows - 1) / block_rows, [&](std::int64_t block) {
-    const std::int64_t first = block * block_rows;
-    body(first, std::min(block_rows, rows - first));
+void ForEachRowBlock(std::int64_t rows, const RowBlocks& blocks, const Body& body) {
+  kernels::ParallelFor((rows + blocks.rows - 1) / blocks.rows, [&](std::int64_t block) {
+    const std::int64_t first = block * blocks.rows;
+    body(first, std::min(blocks.rows, rows - first));
   });
 }
 

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "numerics/decompose/descent.h"
-#include "numerics/decompose/row_blocks.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/linalg/blas.h"
 
@@ -42,9 +41,10 @@ void AddTo(linalg::ConstViewF from, float weight, linalg::ViewF to) {
 class SweepBlock {
  public:
   SweepBlock(linalg::ConstViewF target, const SweptHessian& hessian, const RowGrid& grid,
-             const RoundedBlock& out)
+             const RoundedBlock& out, const RowBlocks& blocks)
       : hessian_(hessian),
         out_(out),
+        blocks_(blocks),
         coder_(grid),
         panel_(out, kPanel),
         difference_(target.columns, coder_.lanes()),
@@ -63,6 +63,7 @@ class SweepBlock {
 
   void Sweep(const std::vector<linalg::MatrixF>& diagonal) {
     const auto add = [this](Run from, Run to) {
+      if (left_) return;
       linalg::Gemm(hessian_.plain.Block(to.first, from.first, to.count, from.count),
                    Rows(difference_, from), Rows(values_, to), linalg::kAddTo);
     };
@@ -82,6 +83,8 @@ class SweepBlock {
 
   // Finds D H of the panel's columns in `values`, leaves there what their values changed by.
   void SweepPanel(Run panel, linalg::ConstViewF diagonal) {
+    left_ = left_ || blocks_.Left();
+    if (left_) return;
     const linalg::ViewF values = Rows(values_, panel);
     AddOwnGradient(panel, values);
     panel_.LoadOrigin(out_.decoded.Columns(panel.first, panel.count));
@@ -161,6 +164,8 @@ class SweepBlock {
 
   const SweptHessian& hessian_;
   RoundedBlock out_;
+  const RowBlocks& blocks_;
+  bool left_ = false;
   LaneCoder coder_;
   PanelBuffers panel_;
   linalg::MatrixF difference_;        // D = Q - A, n x lanes
@@ -173,11 +178,11 @@ class SweepBlock {
 }  // namespace
 
 void Sweep(linalg::ConstViewF target, const SweptHessian& hessian, const RowGrid& grid,
-           std::int64_t block_rows, Rounded& rounded) {
+           const RowBlocks& blocks, Rounded& rounded) {
   const std::vector<linalg::MatrixF> diagonal = DiagonalPanels(hessian);
-  ForEachRowBlock(target.rows, block_rows, [&](std::int64_t first, std::int64_t rows) {
+  ForEachRowBlock(target.rows, blocks, [&](std::int64_t first, std::int64_t rows) {
     SweepBlock(target.Rows(first, rows), hessian, grid.Rows(first, rows),
-               BlockOf(rounded.decoded, rounded.codes, first, rows))
+               BlockOf(rounded.decoded, rounded.codes, first, rows), blocks)
         .Sweep(diagonal);
   });
 }

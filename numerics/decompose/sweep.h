@@ -24,7 +24,7 @@ struct SweptHessian {
 // replaced by the grid point nearest to Q_k - (D H)_k / H_kk where that is nearer than the old one,
 // which never raises tr(D H D^T) of the H given. 2 rows n^2 (+ 4 rows n r with a basis) flops.
 void Sweep(linalg::ConstViewF target, const SweptHessian& hessian, const RowGrid& grid,
-           std::int64_t block_rows, Rounded& rounded);
+           const RowBlocks& blocks, Rounded& rounded);
 
 // What Sweep costs, for the account of DecomposeResult::local_flops.
 double SweepFlops(std::int64_t rows, const SweptHessian& hessian);

@@ -47,6 +47,13 @@ class Communicator {
 
   // `size` bytes (the same on every rank) that the ranks of one host hold once where they can.
   virtual std::unique_ptr<SharedBytes> Share(std::size_t size) = 0;
+
+  // Rank 0's word to ranks that compute, without a collective: after Signal on rank 0, Signalled
+  // answers true there, and soon on every other rank, until all have come to ClearSignal (a
+  // collective). Both are cheap.
+  virtual void Signal() = 0;  // on rank 0 only; again changes nothing
+  virtual bool Signalled() = 0;
+  virtual void ClearSignal() = 0;
 };
 
 // The one rank of a program without MPI.
@@ -68,6 +75,12 @@ class SerialCommunicator final : public Communicator {
   std::unique_ptr<SharedBytes> Share(std::size_t size) override {
     return std::make_unique<PrivateBytes>(size);
   }
+  void Signal() override { signalled_ = true; }
+  bool Signalled() override { return signalled_; }
+  void ClearSignal() override { signalled_ = false; }
+
+ private:
+  bool signalled_ = false;
 };
 
 }  // namespace caldera::dist

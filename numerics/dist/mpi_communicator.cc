@@ -20,6 +20,7 @@ namespace {
 // MPI counts are ints: what is larger travels in pieces of 1 GiB.
 constexpr std::size_t kPieceBytes = std::size_t{1} << 30;
 constexpr int kGatherTag = 1;
+constexpr int kSignalTag = 2;
 // Open MPI 4.1 aligns windows to 8 bytes.
 constexpr std::uintptr_t kAlignment = 64;
 // Room asked for before memory is shared, in sizes of it.
@@ -155,7 +156,36 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<WindowBytes>(host_, size);
   }
 
+  void Signal() override {
+    if (std::exchange(signalled_, true)) return;
+    for (int rank = 1; rank < size_; ++rank) {
+      MPI_Isend(nullptr, 0, MPI_BYTE, rank, kSignalTag, MPI_COMM_WORLD, &signals_.emplace_back());
+    }
+  }
+
+  bool Signalled() override {
+    if (signalled_ || rank_ == 0) return signalled_;
+    int arrived = 0;
+    MPI_Iprobe(0, kSignalTag, MPI_COMM_WORLD, &arrived, MPI_STATUS_IGNORE);
+    if (arrived != 0) ReceiveSignal();
+    return signalled_;
+  }
+
+  void ClearSignal() override {
+    int sent = signalled_ ? 1 : 0;
+    MPI_Bcast(&sent, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    if (rank_ != 0 && sent != 0 && !signalled_) ReceiveSignal();
+    MPI_Waitall(static_cast<int>(signals_.size()), signals_.data(), MPI_STATUSES_IGNORE);
+    signals_.clear();
+    signalled_ = false;
+  }
+
  private:
+  void ReceiveSignal() {
+    MPI_Recv(nullptr, 0, MPI_BYTE, 0, kSignalTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    signalled_ = true;
+  }
+
   // Containers often have little memory to share, and MPI_Win_allocate_shared of Open MPI 4.1,
   // which takes it from /dev/shm, hangs where there is not enough. What the first rank of the host
   // finds holds for all of them.
@@ -201,6 +231,8 @@ class MpiCommunicator final : public Communicator {
   int rank_ = 0;
   int size_ = 1;
   MPI_Comm host_ = MPI_COMM_NULL;  // the ranks that run on this host
+  bool signalled_ = false;
+  std::vector<MPI_Request> signals_;  // of rank 0, on their way
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "numerics/dist/thread_communicator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <memory>
@@ -34,6 +35,7 @@ struct Meeting {
   std::int64_t round = 0;  // guarded by mutex
   // Entry r is written by rank r before a Wait and read by the others after it.
   std::vector<std::span<const std::byte>> shown;
+  std::atomic<bool> signalled = false;
 };
 
 // Bytes that all ranks of one run hold together.
@@ -103,6 +105,14 @@ class ThreadCommunicator final : public Communicator {
     if (rank_ != 0) bytes = *reinterpret_cast<const decltype(bytes)*>(Shown(0).data());
     meeting_.Wait();
     return std::make_unique<MeetingBytes>(meeting_, rank_, std::move(bytes));
+  }
+
+  void Signal() override { meeting_.signalled = true; }
+  bool Signalled() override { return meeting_.signalled; }
+  void ClearSignal() override {
+    meeting_.Wait();
+    if (rank_ == 0) meeting_.signalled = false;
+    meeting_.Wait();
   }
 
  private:

@@ -49,7 +49,7 @@ void Rotate(const RopeTable& rope, ViewF x) {
 MatrixF Project(const BlockContext& context, Projection projection, ConstViewF x) {
   const Linear& linear = context.weights[projection];
   MatrixF y(x.rows, linear.weight.rows());
-  Apply(linear, x, y.view());
+  if (!context.Left()) Apply(linear, x, y.view());
   return y;
 }
 
@@ -59,6 +59,7 @@ void RunAttention(const BlockContext& context, ViewF hidden, BlockActivations& a
   MatrixF queries = Project(context, Projection::kQ, input.view());
   MatrixF keys = Project(context, Projection::kK, input.view());
   const MatrixF values = Project(context, Projection::kV, input.view());
+  if (context.Left()) return;
   Rotate(context.rope, queries.view());
   Rotate(context.rope, keys.view());
   CausalAttention(AttentionShapeOf(context.config), {queries.view(), keys.view(), values.view()},
@@ -72,9 +73,11 @@ void RunMlp(const BlockContext& context, ViewF hidden, BlockActivations& activat
   MatrixF& product = activations.mlp_down;
   Normalise(hidden, context.weights.mlp_norm, context.config.rms_norm_eps, input.view());
   const MatrixF gate = Project(context, Projection::kGate, input.view());
+  if (context.Left()) return;
   Apply(context.weights[Projection::kUp], input.view(), product.view());
   kernels::SiluTimes(gate.data(), product.data(),
                      static_cast<std::size_t>(gate.rows() * gate.columns()), product.data());
+  if (context.Left()) return;
   Apply(context.weights[Projection::kDown], product.view(), hidden, linalg::kAddTo);
 }
 
@@ -102,7 +105,7 @@ void RunBlock(const BlockContext& context, ViewF hidden, BlockActivations& activ
   Reshape(activations.mlp_input, hidden.rows, config.hidden_size);
   Reshape(activations.mlp_down, hidden.rows, config.intermediate_size);
   RunAttention(context, hidden, activations);
-  RunMlp(context, hidden, activations);
+  if (!context.Left()) RunMlp(context, hidden, activations);
 }
 
 }  // namespace caldera::llama

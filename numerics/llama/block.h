@@ -6,6 +6,7 @@
 #define CALDERA_NUMERICS_LLAMA_BLOCK_H_
 
 #include "common/model/model_config.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/linalg/matrix.h"
 #include "numerics/llama/rope.h"
 #include "numerics/llama/weights.h"
@@ -28,6 +29,10 @@ struct BlockContext {
   const model::ModelConfig& config;
   const LayerWeights& weights;
   const RopeTable& rope;  // at least S positions
+  // Asked before each product; when it is left, outputs are of no use. Null: nobody interrupts.
+  const dist::Interrupt* interrupt = nullptr;
+
+  bool Left() const { return interrupt != nullptr && interrupt->Left(); }
 };
 
 // Turns `hidden` (S x hidden_size) into the layer's output in place and leaves the inputs of its

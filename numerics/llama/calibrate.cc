@@ -59,9 +59,10 @@ class GatheredRound {
   GatheredRound(const CalibrationSet& set, const Round& round, int ranks)
       : tokens_(set.tokens), round_(round), ranks_(ranks) {}
 
-  void AddTo(HessianAccumulator& hessian, const float* values, std::int64_t columns) const {
+  void AddTo(HessianAccumulator& hessian, const float* values, std::int64_t columns,
+             const dist::Interrupt& interrupt) const {
     std::vector<const float*> next = RankStarts(values, columns);
-    for (std::int64_t i = 0; i < round_.per_rank; ++i) {
+    for (std::int64_t i = 0; i < round_.per_rank && !interrupt.Left(); ++i) {
       for (int rank = 0; rank < ranks_; ++rank) {
         if (i >= Count(rank)) continue;
         const std::int64_t rows = Tokens(rank, i);
@@ -94,17 +95,20 @@ class GatheredRound {
 };
 
 void AddRound(const GatheredRound& gathered, std::span<const BlockActivations> kept,
-              dist::Communicator& communicator, LayerHessians& hessians) {
+              const dist::Interrupt& interrupt, dist::Communicator& communicator,
+              LayerHessians& hessians) {
   for (int k = 0; k < model::kHessianKindCount; ++k) {
     const auto kind = static_cast<HessianKind>(k);
     HessianAccumulator& hessian = hessians.accumulators[static_cast<std::size_t>(k)];
     if (communicator.size() == 1) {
-      for (const BlockActivations& activations : kept) hessian.Add(activations.Of(kind));
+      for (const BlockActivations& activations : kept) {
+        if (!interrupt.Left()) hessian.Add(activations.Of(kind));
+      }
       continue;
     }
     const std::vector<std::byte> all = communicator.AllGather(Pack(kind, kept));
     gathered.AddTo(hessian, reinterpret_cast<const float*>(all.data()),
-                   hessians.sizes[static_cast<std::size_t>(k)]);
+                   hessians.sizes[static_cast<std::size_t>(k)], interrupt);
   }
 }
 
@@ -154,15 +158,16 @@ absl::Status CalibrateLayer(const CalibrationLayer& layer, CalibrationSet& set,
                             dist::Communicator& communicator, LayerHessians& hessians) {
   const auto windows = static_cast<std::int64_t>(set.tokens.size());
   const RopeTable rope = MakeRopeTable(layer.config, set.local.MaxTokens());
-  const BlockContext context{layer.config, layer.weights, rope};
+  const BlockContext context{layer.config, layer.weights, rope, &layer.interrupt};
   Round round{0, WindowsPerRound(communicator)};
   std::vector<BlockActivations> kept(static_cast<std::size_t>(round.per_rank));
   for (; round.first * communicator.size() < windows; round.first += round.per_rank) {
-    if (layer.stop && layer.stop()) return base::Cancelled("calibration was stopped");
     const std::int64_t count = RoundCount(round, windows, communicator.rank(), communicator.size());
     const auto batch = std::span(kept).first(static_cast<std::size_t>(count));
     RunBatch(context, set.local, round.first, batch);
-    AddRound({set, round, communicator.size()}, batch, communicator, hessians);
+    CALDERA_RETURN_IF_ERROR(layer.interrupt.CheckStop());
+    AddRound({set, round, communicator.size()}, batch, layer.interrupt, communicator, hessians);
+    CALDERA_RETURN_IF_ERROR(layer.interrupt.CheckStop());
   }
   return absl::OkStatus();
 }

@@ -10,7 +10,6 @@
 #define CALDERA_NUMERICS_LLAMA_CALIBRATE_H_
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "common/model/tensor_source.h"
 #include "numerics/decompose/hessian.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/llama/model.h"
 
 namespace caldera::llama {
@@ -54,11 +54,11 @@ LayerHessians MakeLayerHessians(const model::ModelConfig& config,
 struct CalibrationLayer {
   const model::ModelConfig& config;
   const LayerWeights& weights;
-  // Asked between rounds, must answer alike on every rank; true ends with CANCELLED. May be empty.
-  std::function<bool()> stop;
+  dist::Interrupt interrupt;  // ends with CANCELLED
 };
 
-// Takes all windows through the layer, in place, and adds their activations to `hessians`.
+// Takes all windows through the layer, in place, and adds their activations to `hessians`. After
+// CANCELLED both are of no use.
 absl::Status CalibrateLayer(const CalibrationLayer& layer, CalibrationSet& set,
                             dist::Communicator& communicator, LayerHessians& hessians);
 

@@ -71,18 +71,31 @@ void RunBatch(const BlockContext& context, ActivationSet& activations, std::int6
   });
 }
 
-void RunLayer(const model::ModelConfig& config, const LayerWeights& weights,
-              ActivationSet& activations, const Tap& tap) {
-  const RopeTable rope = MakeRopeTable(config, activations.MaxTokens());
-  const BlockContext context{config, weights, rope};
+namespace {
+
+void RunBatches(const BlockContext& context, ActivationSet& activations, const Tap& tap) {
   const auto windows = static_cast<std::int64_t>(activations.windows.size());
   std::vector<BlockActivations> kept(static_cast<std::size_t>(BatchSize(windows)));
-  for (std::int64_t first = 0; first < windows; first += BatchSize(windows)) {
+  for (std::int64_t first = 0; first < windows && !context.Left(); first += BatchSize(windows)) {
     const std::int64_t count = std::min(BatchSize(windows), windows - first);
     const auto batch = std::span(kept).first(static_cast<std::size_t>(count));
     RunBatch(context, activations, first, batch);
     if (tap) FeedTap(tap, first, batch);
   }
+}
+
+}  // namespace
+
+void RunLayer(const model::ModelConfig& config, const LayerWeights& weights,
+              ActivationSet& activations, const Tap& tap) {
+  const RopeTable rope = MakeRopeTable(config, activations.MaxTokens());
+  RunBatches({config, weights, rope}, activations, tap);
+}
+
+void RunLayerUnlessLeft(const model::ModelConfig& config, const LayerWeights& weights,
+                        const dist::Interrupt& interrupt, ActivationSet& activations) {
+  const RopeTable rope = MakeRopeTable(config, activations.MaxTokens());
+  RunBatches({config, weights, rope, &interrupt}, activations, {});
 }
 
 }  // namespace caldera::llama

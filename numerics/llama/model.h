@@ -52,6 +52,9 @@ using Tap = std::function<void(model::HessianKind kind, std::int64_t window,
 // number of threads whose activations are kept until the tap has had them.
 void RunLayer(const model::ModelConfig& config, const LayerWeights& weights,
               ActivationSet& activations, const Tap& tap = {});
+// The same without a tap, unless the interrupt leaves it: then the activations are of no use.
+void RunLayerUnlessLeft(const model::ModelConfig& config, const LayerWeights& weights,
+                        const dist::Interrupt& interrupt, ActivationSet& activations);
 
 // Part of RunLayer for callers that batch themselves (calibrate.cc): windows [first, first +
 // kept.size()) of `activations` in parallel, leaving the inputs of their linear maps in `kept`.

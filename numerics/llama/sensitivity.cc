@@ -90,39 +90,45 @@ double MeanDivergence(std::span<const std::vector<DistributionPair>> windows) {
 }  // namespace
 
 SensitivityProbe::SensitivityProbe(const model::ModelConfig& config, std::vector<Window> windows,
-                                   ActivationSet original, dist::Communicator& communicator)
+                                   ActivationSet original, dist::Interrupt interrupt,
+                                   dist::Communicator& communicator)
     : config_(&config),
       communicator_(&communicator),
+      interrupt_(std::move(interrupt)),
       windows_(std::move(windows)),
       states_(std::move(original)) {}
 
 absl::StatusOr<SensitivityProbe> SensitivityProbe::Start(const model::TensorSource* source,
                                                          const model::ModelConfig& config,
                                                          std::span<const Window> windows,
+                                                         dist::Interrupt interrupt,
                                                          dist::Communicator& communicator) {
   CALDERA_RETURN_IF_ERROR(CheckWindows(windows));
   CALDERA_ASSIGN_OR_RETURN(ActivationSet original,
                            EmbedOnEveryRank(source, config, windows, communicator));
   return SensitivityProbe(config, {windows.begin(), windows.end()}, std::move(original),
-                          communicator);
+                          std::move(interrupt), communicator);
 }
 
-void SensitivityProbe::Branch(model::Projection projection, linalg::MatrixF altered,
-                              LayerWeights& weights) {
+absl::Status SensitivityProbe::Branch(model::Projection projection, linalg::MatrixF altered,
+                                      LayerWeights& weights) {
   const std::size_t owner = copies_++ % static_cast<std::size_t>(communicator_->size());
-  if (owner != static_cast<std::size_t>(communicator_->rank())) return;
-  ActivationSet copy;
-  const auto original = states_.windows.begin();
-  copy.windows.assign(original, original + static_cast<std::ptrdiff_t>(windows_.size()));
-  std::swap(weights[projection].weight, altered);
-  RunLayer(*config_, weights, copy);
-  std::swap(weights[projection].weight, altered);
-  Append(std::move(copy), branched_);
+  if (owner == static_cast<std::size_t>(communicator_->rank())) {
+    ActivationSet copy;
+    const auto original = states_.windows.begin();
+    copy.windows.assign(original, original + static_cast<std::ptrdiff_t>(windows_.size()));
+    std::swap(weights[projection].weight, altered);
+    RunLayerUnlessLeft(*config_, weights, interrupt_, copy);
+    std::swap(weights[projection].weight, altered);
+    Append(std::move(copy), branched_);
+  }
+  return interrupt_.CheckStop();
 }
 
-void SensitivityProbe::Advance(const LayerWeights& weights) {
-  RunLayer(*config_, weights, states_);
+absl::Status SensitivityProbe::Advance(const LayerWeights& weights) {
+  RunLayerUnlessLeft(*config_, weights, interrupt_, states_);
   Append(std::exchange(branched_, {}), states_);
+  return interrupt_.CheckStop();
 }
 
 absl::Status SensitivityProbe::NormaliseOnRanks(const model::TensorSource* source) {
@@ -147,6 +153,7 @@ absl::StatusOr<std::vector<double>> SensitivityProbe::Finish(const model::Tensor
     CALDERA_ASSIGN_OR_RETURN(const HeadChunk chunk,
                              HeadChunkOnRanks(source, *config_, first, *communicator_));
     AddChunk(chunk, pairs);
+    CALDERA_RETURN_IF_ERROR(interrupt_.CheckStop());
   }
   std::vector<double> divergences(copies_, 0.0);
   for (std::size_t i = 0; i * windows < pairs.size(); ++i) {
@@ -170,6 +177,7 @@ void SensitivityProbe::AddChunk(const HeadChunk& chunk, std::vector<PairedWindow
     original[i] = Logits(states_.windows[i], chunk);
   });
   kernels::ParallelFor(static_cast<std::int64_t>(pairs.size()), [&](std::int64_t p) {
+    if (interrupt_.Left()) return;
     const auto i = static_cast<std::size_t>(p);
     const linalg::MatrixF copy = Logits(states_.windows[windows + i], chunk);
     AddLogits(original[i % windows], copy, chunk.first, pairs[i]);

@@ -24,6 +24,7 @@
 #include "common/model/model_config.h"
 #include "common/model/tensor_source.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/linalg/matrix.h"
 #include "numerics/llama/divergence.h"
 #include "numerics/llama/head.h"
@@ -35,17 +36,20 @@ class SensitivityProbe {
  public:
   // Embeds the windows: 2 to kTokenBlock (head.h) tokens each, or INVALID_ARGUMENT. Rank 0 alone
   // reads `source` (null on the others). `config` and `communicator` must outlive the probe.
+  // Every later function ends with CANCELLED when `interrupt` says so.
   static absl::StatusOr<SensitivityProbe> Start(const model::TensorSource* source,
                                                 const model::ModelConfig& config,
                                                 std::span<const Window> windows,
+                                                dist::Interrupt interrupt,
                                                 dist::Communicator& communicator);
 
   // Before Advance with the same layer: a copy in which `altered` (m x n, on every rank) stands in
   // the place of one projection. `weights` is as before afterwards.
-  void Branch(model::Projection projection, linalg::MatrixF altered, LayerWeights& weights);
+  absl::Status Branch(model::Projection projection, linalg::MatrixF altered,
+                      LayerWeights& weights);
 
   // Takes the original and all copies through the next layer.
-  void Advance(const LayerWeights& weights);
+  absl::Status Advance(const LayerWeights& weights);
 
   // After the last layer: the divergence of each copy, in the order of Branch. Errors of the head's
   // tensors; INVALID_ARGUMENT when a logit is not finite.
@@ -56,13 +60,15 @@ class SensitivityProbe {
   using PairedWindow = std::vector<DistributionPair>;
 
   SensitivityProbe(const model::ModelConfig& config, std::vector<Window> windows,
-                   ActivationSet original, dist::Communicator& communicator);
+                   ActivationSet original, dist::Interrupt interrupt,
+                   dist::Communicator& communicator);
   absl::Status NormaliseOnRanks(const model::TensorSource* source);
 
   void AddChunk(const HeadChunk& chunk, std::vector<PairedWindow>& pairs) const;
 
   const model::ModelConfig* config_;
   dist::Communicator* communicator_;
+  dist::Interrupt interrupt_;
   std::vector<Window> windows_;
   std::size_t copies_ = 0;  // over all ranks
   // The windows of the original, then those of each of this rank's copies.

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "numerics/dist/communicator.h"
@@ -110,6 +111,25 @@ inline void CheckSharing(dist::Communicator& communicator) {
   }
 }
 
+// Followers see the signal while rank 0 is in no call, and after it has been cleared no more, also
+// those that never looked.
+inline void CheckSignals(dist::Communicator& communicator) {
+  EXPECT_FALSE(communicator.Signalled());
+  communicator.ClearSignal();
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_FALSE(communicator.Signalled());
+    communicator.Barrier();
+    if (communicator.rank() == 0) {
+      communicator.Signal();
+      communicator.Signal();
+    }
+    const bool looks = communicator.rank() == 0 || (communicator.rank() + round) % 2 == 0;
+    while (looks && !communicator.Signalled()) std::this_thread::yield();
+    communicator.ClearSignal();
+    EXPECT_FALSE(communicator.Signalled());
+  }
+}
+
 inline void CheckCommunicator(dist::Communicator& communicator) {
   CheckRanks(communicator);
   CheckBroadcasts(communicator);
@@ -117,6 +137,7 @@ inline void CheckCommunicator(dist::Communicator& communicator) {
   CheckReductions(communicator);
   CheckGathers(communicator);
   CheckSharing(communicator);
+  CheckSignals(communicator);
 }
 
 }  // namespace caldera::contracts

@@ -130,6 +130,15 @@ TEST_F(DispatchClientTest, SendsEachHeartbeatOnceUnderItsIdentity) {
   EXPECT_TRUE(absl::IsUnavailable(client_->Heartbeat(request).status()));
 }
 
+TEST_F(DispatchClientTest, HeartbeatsCanBeStoppedAndAllowedAgain) {
+  client_->StopHeartbeats();
+  EXPECT_TRUE(absl::IsCancelled(client_->Heartbeat({}).status()));
+  EXPECT_TRUE(service_.heartbeats().empty());
+
+  client_->AllowHeartbeats();
+  EXPECT_TRUE(client_->Heartbeat({}).ok());
+}
+
 TEST_F(DispatchClientTest, ReportsACoordinatorThatIsNotThere) {
   const auto client = Client(absl::ZeroDuration());
   server_->Shutdown(absl::ZeroDuration());

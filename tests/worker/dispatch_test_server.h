@@ -3,6 +3,7 @@
 #define CALDERA_TESTS_WORKER_DISPATCH_TEST_SERVER_H_
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,11 @@ class DispatchTestServer final : public v1::DispatchService::Service {
     base::MutexLock lock(mutex_);
     heartbeat_failure_ = status;
   }
+  // Heartbeats are not answered from now on, as by a coordinator that hangs.
+  void HoldHeartbeats() {
+    base::MutexLock lock(mutex_);
+    holding_ = true;
+  }
   // Blocks until so many more heartbeats have been answered or refused.
   void AwaitHeartbeats(int more) {
     base::MutexLock lock(mutex_);
@@ -45,6 +51,8 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   }
 
   int calls() const { return Get(calls_); }
+  // Held heartbeats that the caller cancelled before their deadline.
+  int heartbeats_dropped() const { return Get(heartbeats_dropped_); }
   std::vector<v1::RegisterRequest> registrations() const { return Get(registrations_); }
   std::vector<v1::AcquireLeaseRequest> acquisitions() const { return Get(acquisitions_); }
   std::vector<v1::HeartbeatRequest> heartbeats() const { return Get(heartbeats_); }
@@ -64,11 +72,13 @@ class DispatchTestServer final : public v1::DispatchService::Service {
     *response = Get(offer_);
     return Take(*request, acquisitions_);
   }
-  grpc::Status Heartbeat(grpc::ServerContext* /*context*/, const v1::HeartbeatRequest* request,
+  grpc::Status Heartbeat(grpc::ServerContext* context, const v1::HeartbeatRequest* request,
                          v1::HeartbeatResponse* response) override {
     base::MutexLock lock(mutex_);
     ++heartbeat_calls_;
     changed_.NotifyAll();
+    while (holding_ && !context->IsCancelled()) changed_.WaitFor(mutex_, absl::Milliseconds(1));
+    if (holding_ && std::chrono::system_clock::now() < context->deadline()) ++heartbeats_dropped_;
     response->set_directive(directive_);
     if (heartbeat_failure_.ok()) heartbeats_.push_back(*request);
     return rpc::ToGrpc(heartbeat_failure_);
@@ -125,6 +135,8 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   absl::Status failure_;
   base::ConditionVariable changed_;
   int heartbeat_calls_ = 0;
+  bool holding_ = false;
+  int heartbeats_dropped_ = 0;
   absl::Status heartbeat_failure_;
   Directive directive_ = v1::HeartbeatResponse::CONTINUE;
   v1::AcquireLeaseResponse offer_;

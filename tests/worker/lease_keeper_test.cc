@@ -122,6 +122,17 @@ TEST_F(LeaseKeeperTest, DropsTheMatrixInFlightWhenTheDrainTimeoutIsOver) {
   EXPECT_THAT(base::MessageOf(reason), HasSubstr("drain"));
 }
 
+TEST_F(LeaseKeeperTest, NoticesADrainAndEndsWhileTheCoordinatorHangs) {
+  service_.HoldHeartbeats();
+  auto keeper = Keeper(absl::ZeroDuration());
+  service_.AwaitHeartbeats(1);
+  drain_.Request();
+
+  EXPECT_TRUE(absl::IsCancelled(AwaitStop(*keeper)));
+  keeper.reset();
+  while (service_.heartbeats_dropped() == 0) absl::SleepFor(absl::Milliseconds(1));
+}
+
 TEST_F(LeaseKeeperTest, EndsATaskThatDoesNotStopWhenTold) {
   service_.Direct(v1::HeartbeatResponse::CANCEL);
   std::promise<std::string> hung;

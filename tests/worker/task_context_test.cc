@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "common/base/status.h"
@@ -48,9 +49,24 @@ TEST(TaskContext, TellsEveryRankWhyRankZeroStops) {
   JobFixture fixture;
   fixture.dispatch().Direct(v1::HeartbeatResponse::CANCEL);
   const auto statuses = fixture.Run(fixture.MakeLease(), 3, [](TaskContext& context) {
-    const auto stop = StopFunction(context);
-    while (!stop()) absl::SleepFor(absl::Milliseconds(1));
+    const dist::Interrupt interrupt = InterruptOf(context);
+    while (interrupt.CheckStop().ok()) absl::SleepFor(absl::Milliseconds(1));
     return StopReason(context);
+  });
+
+  for (const absl::Status& status : statuses) EXPECT_TRUE(absl::IsCancelled(status)) << status;
+}
+
+TEST(TaskContext, EveryRankLeavesAStepSoonAfterRankZeroIsTold) {
+  JobFixture fixture;
+  fixture.dispatch().Direct(v1::HeartbeatResponse::CANCEL);
+  const auto statuses = fixture.Run(fixture.MakeLease(), 3, [](TaskContext& context) {
+    const dist::Interrupt interrupt = InterruptOf(context);
+    while (!interrupt.Left()) absl::SleepFor(absl::Milliseconds(1));
+    bool another_thread_knows = false;
+    std::thread([&] { another_thread_knows = interrupt.Left(); }).join();
+    EXPECT_TRUE(another_thread_knows);
+    return interrupt.CheckStop();
   });
 
   for (const absl::Status& status : statuses) EXPECT_TRUE(absl::IsCancelled(status)) << status;

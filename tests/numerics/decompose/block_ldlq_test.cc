@@ -93,7 +93,7 @@ TEST(BlockLdlq, FollowsItsDefinition) {
   for (const std::int64_t columns : {5, 8, 150}) {
     const Case c(11, columns);
     const BlockGrid grid{&E8p(), 1 / 1.03F};
-    const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, 64);
+    const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, {64});
     const linalg::MatrixD expected = PlainBlockLdlq(c, grid);
     std::int64_t different = 0;  // codewords that float32 decides otherwise change what follows
     for (std::int64_t i = 0; i < q.decoded.rows(); ++i) {
@@ -109,8 +109,8 @@ TEST(BlockLdlq, GainsOverRoundingWithoutFeedback) {
   const Case c(64, 96);
   const BlockGrid grid{&E8p(), 1 / 1.03F};
   const linalg::MatrixF identity = Identity(96);
-  const double plain = c.Error(BlockLdlq(c.weight.view(), identity.view(), grid, 64));
-  const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, 64);
+  const double plain = c.Error(BlockLdlq(c.weight.view(), identity.view(), grid, {64}));
+  const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, {64});
   EXPECT_LT(c.Error(q), .8 * plain);
 }
 
@@ -118,26 +118,26 @@ TEST(BlockSweep, MovesTowardsTheMinimumOfEachBlock) {
   const Case c(64, 96);
   const BlockGrid grid{&E8p(), 1 / 1.03F};
   const linalg::MatrixF identity = Identity(96);
-  Rounded q = BlockLdlq(c.weight.view(), identity.view(), grid, 64);
+  Rounded q = BlockLdlq(c.weight.view(), identity.view(), grid, {64});
   const double before = c.Error(q);
-  BlockSweep(c.weight.view(), c.hessian.view(), grid, 64, q);
+  BlockSweep(c.weight.view(), c.hessian.view(), grid, {64}, q);
   EXPECT_LT(c.Error(q), .9 * before);
 }
 
 TEST(BlockSweep, LeavesGridPointsWhereTheyAre) {
   Case c(16, 24);
   const BlockGrid grid{&E8p(), .5F};
-  c.weight = BlockLdlq(c.weight.view(), c.factor.view(), grid, 64).decoded;
-  Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, 64);
+  c.weight = BlockLdlq(c.weight.view(), c.factor.view(), grid, {64}).decoded;
+  Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), grid, {64});
   EXPECT_EQ(c.Error(q), 0);
   const auto codes = q.codes;
-  BlockSweep(c.weight.view(), c.hessian.view(), grid, 64, q);
+  BlockSweep(c.weight.view(), c.hessian.view(), grid, {64}, q);
   EXPECT_EQ(q.codes, codes);
 }
 
 TEST(BlockLdlq, AScaleOfZeroGivesZeros) {
   const Case c(3, 9);
-  const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), {&E8p(), 0}, 64);
+  const Rounded q = BlockLdlq(c.weight.view(), c.factor.view(), {&E8p(), 0}, {64});
   for (std::int64_t j = 0; j < 9; ++j) EXPECT_EQ(q.decoded(2, j), 0);
 }
 

@@ -166,6 +166,9 @@ class LittleRoom final : public dist::Communicator {
     if (room_-- > 0) return inner_.Share(size);
     return std::make_unique<dist::PrivateBytes>(size);
   }
+  void Signal() override { inner_.Signal(); }
+  bool Signalled() override { return inner_.Signalled(); }
+  void ClearSignal() override { inner_.ClearSignal(); }
 
  private:
   dist::Communicator& inner_;

@@ -88,7 +88,7 @@ double Objective(const linalg::MatrixF& a, const linalg::MatrixF& q, const linal
 TEST(Ldlq, IsPlainRoundingWhenHIsTheIdentity) {
   const linalg::MatrixF a = Gaussian(24, 150, 1);
   const std::vector<float> scales(24, 1.0F);
-  const Rounded rounded = Ldlq(a.view(), Identity(150).view(), {&E8p(2), scales}, 64);
+  const Rounded rounded = Ldlq(a.view(), Identity(150).view(), {&E8p(2), scales}, {64});
   for (std::int64_t v = 0; v < 3; ++v) {
     for (std::int64_t k = 0; k < 150; ++k) {
       std::array<double, 8> target;
@@ -111,8 +111,8 @@ TEST(RoundPlain, IsLdlqWithTheIdentity) {
       **lattice::FindCodebook(model::CodebookKind::kTrellis10, base::Bits(3));
   for (const lattice::Codebook* codebook : {&E8p(2), &trellis}) {
     const RowGrid grid{codebook, scales};
-    const Rounded fed_back = Ldlq(a.view(), Identity(150).view(), grid, 64);
-    const Rounded plain = RoundPlain(a.view(), grid, 64);
+    const Rounded fed_back = Ldlq(a.view(), Identity(150).view(), grid, {64});
+    const Rounded plain = RoundPlain(a.view(), grid, {64});
     EXPECT_EQ(plain.codes, fed_back.codes);
     for (std::int64_t i = 0; i < a.rows(); ++i) {
       for (std::int64_t j = 0; j < a.columns(); ++j) {
@@ -131,7 +131,7 @@ TEST(Ldlq, AgreesWithTheTextbook) {
   const linalg::MatrixF c = FactorOf(h);
   for (const int bits : {2, 4}) {
     const std::vector<float> scales(64, .9F);
-    const Rounded fast = Ldlq(a.view(), c.view(), {&E8p(bits), scales}, 64);
+    const Rounded fast = Ldlq(a.view(), c.view(), {&E8p(bits), scales}, {64});
     const std::vector<std::uint32_t> slow = TextbookLdlq(a, c, E8p(bits), .9F);
     std::size_t same = 0;
     for (std::size_t i = 0; i < slow.size(); ++i) same += fast.codes[i] == slow[i] ? 1 : 0;
@@ -149,8 +149,8 @@ TEST(Ldlq, BeatsPlainRounding) {
   const linalg::MatrixF h = TestHessian(256);
   const std::vector<float> scales(64, 1 / 1.03F);
   const RowGrid grid{&E8p(2), scales};
-  const Rounded plain = Ldlq(a.view(), Identity(256).view(), grid, 64);
-  const Rounded fed_back = Ldlq(a.view(), FactorOf(h).view(), grid, 64);
+  const Rounded plain = Ldlq(a.view(), Identity(256).view(), grid, {64});
+  const Rounded fed_back = Ldlq(a.view(), FactorOf(h).view(), grid, {64});
   EXPECT_LT(Objective(a, fed_back.decoded, h), .5 * Objective(a, plain.decoded, h));
 }
 
@@ -159,7 +159,7 @@ TEST(Ldlq, DecodedValuesAreThoseOfTheCodes) {
   std::vector<float> scales(13);
   for (std::size_t i = 0; i < scales.size(); ++i)
     scales[i] = i == 5 ? 0 : .5F + .1F * static_cast<float>(i);
-  const Rounded rounded = Ldlq(a.view(), FactorOf(TestHessian(40)).view(), {&E8p(3), scales}, 64);
+  const Rounded rounded = Ldlq(a.view(), FactorOf(TestHessian(40)).view(), {&E8p(3), scales}, {64});
   ASSERT_EQ(rounded.codes.size(), 2U * 40U);
   for (std::int64_t v = 0; v < 2; ++v) {
     linalg::MatrixF words(8, 40);
@@ -175,7 +175,7 @@ TEST(Ldlq, DecodedValuesAreThoseOfTheCodes) {
 
 TEST(Ldlq, AnEmptyMatrixHasNoCodes) {
   const Rounded rounded =
-      Ldlq(linalg::MatrixF(0, 16).view(), Identity(16).view(), {&E8p(2), {}}, 64);
+      Ldlq(linalg::MatrixF(0, 16).view(), Identity(16).view(), {&E8p(2), {}}, {64});
   EXPECT_TRUE(rounded.codes.empty());
 }
 
@@ -187,10 +187,10 @@ TEST(Sweep, NeverRaisesTheObjectiveItSweeps) {
   for (const lattice::Codebook* codebook : {&E8p(2), &E8p(3), &E8p(4), &trellis}) {
     const std::vector<float> scales(72, 1 / 1.03F);
     const RowGrid grid{codebook, scales};
-    Rounded rounded = Ldlq(a.view(), FactorOf(h).view(), grid, 64);
+    Rounded rounded = Ldlq(a.view(), FactorOf(h).view(), grid, {64});
     double before = Objective(a, rounded.decoded, h);
     for (int sweep = 0; sweep < 4; ++sweep) {
-      Sweep(a.view(), {h.view(), {}, 0}, grid, 64, rounded);
+      Sweep(a.view(), {h.view(), {}, 0}, grid, {64}, rounded);
       const double after = Objective(a, rounded.decoded, h);
       EXPECT_LE(after, before * (1 + 1e-5)) << codebook->bits().value();
       before = after;
@@ -203,9 +203,9 @@ TEST(Sweep, ChangesNothingWhereHIsTheIdentity) {
   const std::vector<float> scales(16, 1.0F);
   const RowGrid grid{&E8p(2), scales};
   const linalg::MatrixF identity = Identity(140);
-  Rounded rounded = Ldlq(a.view(), identity.view(), grid, 64);
+  Rounded rounded = Ldlq(a.view(), identity.view(), grid, {64});
   const std::vector<std::uint32_t> before = rounded.codes;
-  Sweep(a.view(), {identity.view(), {}, 0}, grid, 64, rounded);
+  Sweep(a.view(), {identity.view(), {}, 0}, grid, {64}, rounded);
   EXPECT_EQ(rounded.codes, before);
 }
 
@@ -223,11 +223,11 @@ TEST(Sweep, ADowndatedHessianNeedNotBeFormed) {
   linalg::Gemm(factor, linalg::Transposed(factor), formed.view());
   const std::vector<float> scales(64, 1 / 1.03F);
   const RowGrid grid{&E8p(2), scales};
-  Rounded implicit = Ldlq(a.view(), downdated->factor.view(), grid, 64);
+  Rounded implicit = Ldlq(a.view(), downdated->factor.view(), grid, {64});
   Rounded explicit_one = implicit;
   const double before = Objective(a, implicit.decoded, formed);
-  Sweep(a.view(), downdated->Swept(h.view()), grid, 64, implicit);
-  Sweep(a.view(), {formed.view(), {}, 0}, grid, 64, explicit_one);
+  Sweep(a.view(), downdated->Swept(h.view()), grid, {64}, implicit);
+  Sweep(a.view(), {formed.view(), {}, 0}, grid, {64}, explicit_one);
   const double gain = before - Objective(a, explicit_one.decoded, formed);
   EXPECT_GT(gain, 0);
   EXPECT_NEAR(Objective(a, implicit.decoded, formed), before - gain, .05 * gain);

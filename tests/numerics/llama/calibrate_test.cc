@@ -183,7 +183,7 @@ TEST(Calibrate, StopsBetweenRounds) {
   const LayerWeights weights = *LoadLayer(tensors, config, 0);
   LayerHessians hessians = MakeLayerHessians(config, communicator);
   const absl::Status status =
-      CalibrateLayer({config, weights, [] { return true; }}, set, communicator, hessians);
+      CalibrateLayer({config, weights, {[] { return true; }, {}}}, set, communicator, hessians);
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
 }
 

@@ -57,16 +57,18 @@ std::vector<double> Probe(int ranks, double spread = kSpread) {
   std::vector<std::vector<double>> results;
   dist::RunRanks(ranks, [&](dist::Communicator& communicator) {
     const model::TensorSource* source = communicator.rank() == 0 ? &tensors : nullptr;
-    SensitivityProbe probe = *SensitivityProbe::Start(source, config, SomeWindows(), communicator);
+    SensitivityProbe probe = *SensitivityProbe::Start(source, config, SomeWindows(), {}, communicator);
     unsigned seed = 100;
     for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
       LayerWeights weights = *LoadLayerOnRanks(source, config, layer, communicator);
       for (const Place& place : kPlaces) {
         if (place.layer != layer) continue;
-        probe.Branch(place.projection, Moved(weights[place.projection].weight, spread, ++seed),
-                     weights);
+        EXPECT_TRUE(probe
+                        .Branch(place.projection,
+                                Moved(weights[place.projection].weight, spread, ++seed), weights)
+                        .ok());
       }
-      probe.Advance(weights);
+      EXPECT_TRUE(probe.Advance(weights).ok());
     }
     const auto divergences = probe.Finish(source);
     ASSERT_TRUE(divergences.ok()) << divergences.status();
@@ -125,11 +127,33 @@ TEST(SensitivityProbe, LeavesTheLayerAsItWas) {
   const MemoryTensors tensors = RandomModel(config);
   dist::SerialCommunicator alone;
   SensitivityProbe probe =
-      *SensitivityProbe::Start(&tensors, config, std::vector<Window>{{1, 2, 3}}, alone);
+      *SensitivityProbe::Start(&tensors, config, std::vector<Window>{{1, 2, 3}}, {}, alone);
   LayerWeights weights = *LoadLayer(tensors, config, 0);
   const linalg::MatrixF before = weights[Projection::kUp].weight;
-  probe.Branch(Projection::kUp, Moved(before, 1, 1), weights);
+  EXPECT_TRUE(probe.Branch(Projection::kUp, Moved(before, 1, 1), weights).ok());
   EXPECT_TRUE(SameBits(weights[Projection::kUp].weight, before));
+}
+
+// Each function that computes asks; none goes on after the first that was told to leave.
+TEST(SensitivityProbe, EndsWhereItIsInterrupted) {
+  const model::ModelConfig config = TinyConfig();
+  const MemoryTensors tensors = RandomModel(config);
+  dist::SerialCommunicator alone;
+  bool left = false;
+  const dist::Interrupt interrupt{[&left] { return left; }, [&left] { return left; }};
+  const auto start = [&] {
+    return *SensitivityProbe::Start(&tensors, config, std::vector<Window>{{1, 2, 3}}, interrupt,
+                                    alone);
+  };
+  LayerWeights weights = *LoadLayer(tensors, config, 0);
+  SensitivityProbe branched = start();
+  SensitivityProbe advanced = start();
+  SensitivityProbe finished = start();
+  left = true;
+  EXPECT_TRUE(absl::IsCancelled(
+      branched.Branch(Projection::kUp, weights[Projection::kUp].weight, weights)));
+  EXPECT_TRUE(absl::IsCancelled(advanced.Advance(weights)));
+  EXPECT_TRUE(absl::IsCancelled(finished.Finish(&tensors).status()));
 }
 
 TEST(SensitivityProbe, RefusesWindowsThatAreTooShortOrTooLongOnEveryRank) {
@@ -139,7 +163,7 @@ TEST(SensitivityProbe, RefusesWindowsThatAreTooShortOrTooLongOnEveryRank) {
     const std::vector<Window> windows = {RandomIds(8, 50, 1), RandomIds(size, 50, 1)};
     dist::RunRanks(2, [&](dist::Communicator& communicator) {
       const model::TensorSource* source = communicator.rank() == 0 ? &tensors : nullptr;
-      const auto probe = SensitivityProbe::Start(source, config, windows, communicator);
+      const auto probe = SensitivityProbe::Start(source, config, windows, {}, communicator);
       EXPECT_TRUE(absl::IsInvalidArgument(probe.status())) << probe.status();
     });
   }
@@ -151,13 +175,15 @@ TEST(SensitivityProbe, TellsEveryRankThatALogitIsNotFinite) {
   dist::RunRanks(2, [&](dist::Communicator& communicator) {
     const model::TensorSource* source = communicator.rank() == 0 ? &tensors : nullptr;
     SensitivityProbe probe =
-        *SensitivityProbe::Start(source, config, std::vector<Window>{{1, 2, 3}}, communicator);
+        *SensitivityProbe::Start(source, config, std::vector<Window>{{1, 2, 3}}, {}, communicator);
     for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
       LayerWeights weights = *LoadLayerOnRanks(source, config, layer, communicator);
       linalg::MatrixF broken = weights[Projection::kDown].weight;
       broken(0, 0) = std::numeric_limits<float>::quiet_NaN();
-      if (layer == 0) probe.Branch(Projection::kDown, std::move(broken), weights);
-      probe.Advance(weights);
+      if (layer == 0) {
+        EXPECT_TRUE(probe.Branch(Projection::kDown, std::move(broken), weights).ok());
+      }
+      EXPECT_TRUE(probe.Advance(weights).ok());
     }
     EXPECT_TRUE(absl::IsInvalidArgument(probe.Finish(source).status()));
   });
