@@ -49,8 +49,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--patience", flags.patience_seconds,
                  "seconds that a call is retried while the coordinator is away");
   app.add_option("--ask-seconds", flags.ask_seconds,
-                 "a task asks so often, or as often as the coordinator wants heartbeats, whether to "
-                 "go on")
+                 "a task asks so often, or as often as heartbeats are wanted, whether to go on")
       ->check(CLI::PositiveNumber);
   AddEndOfTime(app, flags);
   app.add_option("--log-level", flags.log_level)

@@ -37,7 +37,7 @@ struct LeaderOptions {
   absl::Duration ask = absl::Seconds(3);             // between heartbeats, or less where wanted
   // The loop drains so early that a task in flight has the drain timeout to end.
   absl::Time available_until = absl::InfiniteFuture();
-  std::function<void(const TaskOutcome&)> observe;   // may be empty
+  std::function<void(const TaskOutcome&)> observe;  // may be empty
 };
 
 // Everything rank 0 works with; all outlive the loop.
