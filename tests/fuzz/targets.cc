@@ -16,6 +16,8 @@ std::vector<Target> AllTargets() {
           ModelIndexTarget(),
           NpyTarget(),
           ReceiptsTarget(),
+          S3DocumentsTarget(),
+          S3SettingsTarget(),
           SafetensorsTarget(),
           TokenizerJsonTarget()};
 }

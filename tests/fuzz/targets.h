@@ -21,6 +21,8 @@ Target ModelConfigTarget();
 Target ModelIndexTarget();
 Target NpyTarget();
 Target ReceiptsTarget();
+Target S3DocumentsTarget();
+Target S3SettingsTarget();
 Target SafetensorsTarget();
 Target TokenizerJsonTarget();
 
