@@ -1,7 +1,7 @@
-// A coordinator under load: its process on this machine, thousands of leases over gRPC from simulated
-// workers on channels of their own, jobs of tiny models whose objects lie ready in the store.
-// Everything else is real: state database with synchronous=FULL, shards, receipts, publishing.
-// Prints one JSON object; bench/README.md says how to read it.
+// A coordinator under load: its process on this machine, thousands of leases over gRPC from
+// simulated workers on channels of their own, jobs of tiny models whose objects lie ready in the
+// store. Everything else is real: state database with synchronous=FULL, shards, receipts,
+// publishing. Prints one JSON object; bench/README.md says how to read it.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -146,8 +146,9 @@ class Run {
     followers_.latencies = &fleet_.latencies;
     for (int i = 0; i < flags_.followers; ++i) {
       watch_stubs_.push_back(Users(address));
-      streams_.push_back(std::make_unique<Follower>(
-          &followers_, watch_stubs_.back().get(), jobs_[static_cast<std::size_t>(i) % jobs_.size()]));
+      streams_.push_back(
+          std::make_unique<Follower>(&followers_, watch_stubs_.back().get(),
+                                     jobs_[static_cast<std::size_t>(i) % jobs_.size()]));
     }
   }
   void StartWorkers(const std::string& address) {

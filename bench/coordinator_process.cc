@@ -48,8 +48,8 @@ nlohmann::ordered_json CoordinatorProcess::Usage() const {
   std::istringstream fields(stat.substr(stat.rfind(')') + 1));
   std::vector<std::string> words;
   for (std::string word; fields >> word;) words.push_back(word);
-  json["cpu_seconds"] = (std::stod(words[11]) + std::stod(words[12])) /
-                        static_cast<double>(sysconf(_SC_CLK_TCK));
+  json["cpu_seconds"] =
+      (std::stod(words[11]) + std::stod(words[12])) / static_cast<double>(sysconf(_SC_CLK_TCK));
   return json;
 }
 

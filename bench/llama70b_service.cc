@@ -41,7 +41,8 @@ model::ModelConfig Llama2With70BillionParameters(int layers) {
 }
 
 // A safetensors file of these tensors whose data is a hole. Returns its digest and size.
-v1::ObjectRef WriteSparse(const std::string& path, const model::SafetensorsWriter::Metadata& metadata,
+v1::ObjectRef WriteSparse(const std::string& path,
+                          const model::SafetensorsWriter::Metadata& metadata,
                           const std::vector<model::SafetensorsDeclaration>& tensors) {
   std::string header;
   const model::SafetensorsWriter writer = Must(model::SafetensorsWriter::Start(
@@ -91,8 +92,7 @@ v1::MatrixResult WriteMatrix(const std::string& store, const model::ModelConfig&
   header.rows = shape.rows;
   header.columns = shape.columns;
   model::SetQBits(2, &header);
-  const std::string prefix =
-      fmt::format("model.layers.{}.{}", layer, model::ProjectionPath(kind));
+  const std::string prefix = fmt::format("model.layers.{}.{}", layer, model::ProjectionPath(kind));
   const std::string staged = store + "/stand-in";
   v1::MatrixResult result;
   *result.mutable_object() =
@@ -164,8 +164,7 @@ nlohmann::ordered_json Run(const std::string& directory, int layers) {
   fleet.layers = layers;
   fleet.active = 1;
   CoordinatorProcess process(directory, directory + "/store");
-  const auto users =
-      v1::CompressionService::NewStub(Must(rpc::MakeChannel(process.address(), {})));
+  const auto users = v1::CompressionService::NewStub(Must(rpc::MakeChannel(process.address(), {})));
   const absl::Time start = absl::Now();
   const v1::CompressionJob submitted = Submit(users.get(), directory);
   const absl::Time planned = absl::Now();

@@ -61,8 +61,7 @@ class SimulatedWorker {
   template <typename Request, typename Response, typename Then>
   void Call(const std::string& name,
             void (v1::DispatchService::StubInterface::async_interface::*method)(
-                grpc::ClientContext*, const Request*, Response*,
-                std::function<void(grpc::Status)>),
+                grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>),
             Request request, Then then);
   template <typename Step>
   void Later(Step step);
@@ -80,7 +79,7 @@ class SimulatedWorker {
   const std::string id_;
   const std::unique_ptr<v1::DispatchService::Stub> stub_;
   v1::Lease lease_;
-  absl::Time due_;            // of the next call
+  absl::Time due_;  // of the next call
   absl::Time last_heartbeat_;
 };
 

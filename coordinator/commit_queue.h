@@ -45,8 +45,8 @@ class CommitQueue : public StateStore {
   Position position() const;
   // Calls `done` once all that has been taken by now is durable or lost: with OK, or with an error
   // of the kind that callers try again when something taken after `since` may have been lost, or
-  // the state has not been loaded again since a loss. At once, on this thread, when nothing is waiting to be written; else on the writing thread, where
-  // it must not block.
+  // the state has not been loaded again since a loss. At once, on this thread, when nothing is
+  // waiting to be written; else on the writing thread, where it must not block.
   void Await(Position since, Done done);
 
   // Blocks until nothing is waiting to be written and everybody who waited has been told.
@@ -74,7 +74,7 @@ class CommitQueue : public StateStore {
   std::vector<Transition> queue_ ABSL_GUARDED_BY(mutex_);
   std::vector<Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // by `last`
   Position taken_ ABSL_GUARDED_BY(mutex_) = 0;
-  Position settled_ ABSL_GUARDED_BY(mutex_) = 0;    // durable or lost
+  Position settled_ ABSL_GUARDED_BY(mutex_) = 0;     // durable or lost
   Position lost_until_ ABSL_GUARDED_BY(mutex_) = 0;  // of the newest loss
   absl::Status loss_ ABSL_GUARDED_BY(mutex_);        // the newest
   bool refusing_ ABSL_GUARDED_BY(mutex_) = false;

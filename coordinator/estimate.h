@@ -16,8 +16,9 @@ namespace caldera::coordinator {
 model::WorkerSetup SetupOf(const ClusterState& state, const LeasePolicy& policy, absl::Time now);
 
 // `usual` takes the place of what request.setup leaves open. Opens the model by its headers: call
-// it outside locks. PERMISSION_DENIED for a model outside `roots`, INVALID_ARGUMENT with field violations for settings, rates and setup;
-// NOT_FOUND, UNIMPLEMENTED as planner.h has them for the model.
+// it outside locks. PERMISSION_DENIED for a model outside `roots`, INVALID_ARGUMENT with field
+// violations for settings, rates and setup; NOT_FOUND, UNIMPLEMENTED as planner.h has them for the
+// model.
 absl::StatusOr<v1::EstimateResponse> Estimate(const v1::EstimateRequest& request,
                                               const model::WorkerSetup& usual,
                                               const base::AllowedRoots& roots);

@@ -184,8 +184,7 @@ absl::Status CheckInvariants(const ClusterState& state, const LeasePolicy& polic
       CALDERA_RETURN_IF_ERROR(CheckTask(job, task, policy));
       CALDERA_RETURN_IF_ERROR(CheckHolder(state, task, policy, &seen));
       if (!task.rival.has_value()) continue;
-      CALDERA_RETURN_IF_ERROR(
-          CheckHolder(state, SeenBy(task, task.rival->fence), policy, &seen));
+      CALDERA_RETURN_IF_ERROR(CheckHolder(state, SeenBy(task, task.rival->fence), policy, &seen));
     }
   }
   return absl::OkStatus();

@@ -38,9 +38,9 @@ class LeaseDesk {
   // A newer incarnation ends the leases of the older one; the same one again changes nothing.
   absl::Status Register(const v1::RegisterRequest& request);
 
-  // A lease, or nullopt when nothing fits now: of a task that nobody has, else of one that runs late
-  // elsewhere. A worker that holds a live lease and asks again (its
-  // answer was lost) gets the same one. Errors: UNKNOWN_WORKER, STALE_INCARNATION.
+  // A lease, or nullopt when nothing fits now: of a task that nobody has, else of one that runs
+  // late elsewhere. A worker that holds a live lease and asks again (its answer was lost) gets the
+  // same one. Errors: UNKNOWN_WORKER, STALE_INCARNATION.
   absl::StatusOr<std::optional<v1::Lease>> TryAcquire(const v1::AcquireLeaseRequest& request);
 
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);

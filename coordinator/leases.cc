@@ -41,8 +41,14 @@ void PutFirst(RivalLease lease, TaskRecord* task) {
 
 RivalLease NewLease(const LeaseHolder& holder, int attempt, const LeasePolicy& policy,
                     absl::Time now) {
-  return {{holder.lease, attempt}, holder.worker, holder.incarnation, now,
-          now + policy.lease,      0,             now,                ""};
+  return {{holder.lease, attempt},
+          holder.worker,
+          holder.incarnation,
+          now,
+          now + policy.lease,
+          0,
+          now,
+          ""};
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 //      +--- Grant     v  | Renew, Complete: the holder came back before anybody else took it
 //           again -- kLapsed
 //
-//   kLeased --GrantRival--> kLeased with a rival --Fail, Release, Lapse of one--> kLeased (the other)
+//   kLeased --GrantRival--> kLeased with a rival --Fail, Release, Lapse of one--> kLeased (the
+//   other)
 //                                                --Complete of one--------------> kDone
 //
 // A task that runs late may have a rival: a second holder, who starts at the first matrix that is
@@ -66,8 +67,8 @@ bool IsExcluded(const TaskRecord& task, const base::WorkerId& worker, const Leas
 TaskRecord Grant(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
                  absl::Time now);
 
-// Whether the task may get a rival at that worker: kLeased by another without one, and both may fail
-// without poisoning it.
+// Whether the task may get a rival at that worker: kLeased by another without one, and both may
+// fail without poisoning it.
 bool MayGrantRival(const TaskRecord& task, const base::WorkerId& worker, const LeasePolicy& policy);
 // Precondition: MayGrantRival.
 TaskRecord GrantRival(TaskRecord task, const LeaseHolder& holder, const LeasePolicy& policy,
@@ -115,7 +116,8 @@ TaskRecord Fail(TaskRecord task, const absl::Status& error, const LeasePolicy& p
 bool IsPermanent(const absl::Status& error);
 bool IsPoisoned(const TaskRecord& task, const LeasePolicy& policy);
 
-// kDone, without a rival. The fence stays so that the holder's repeated CompleteLease is recognised.
+// kDone, without a rival. The fence stays so that the holder's repeated CompleteLease is
+// recognised.
 TaskRecord Complete(TaskRecord task, absl::Time now);
 
 // After a restart of the coordinator: live leases get at least the grace, with a fresh stall clock.

@@ -26,8 +26,9 @@ const TaskRecord* FindTask(const JobState& job, const std::string& task_id) {
 }
 
 TaskRecord* FindTask(JobState* job, const std::string& task_id) {
-  const auto found = std::find_if(job->tasks.begin(), job->tasks.end(),
-                                  [&task_id](const TaskRecord& task) { return task.id == task_id; });
+  const auto found =
+      std::find_if(job->tasks.begin(), job->tasks.end(),
+                   [&task_id](const TaskRecord& task) { return task.id == task_id; });
   return found == job->tasks.end() ? nullptr : &*found;
 }
 

@@ -97,7 +97,8 @@ double WorkOfLease(const JobState& job, const TaskRecord& task) {
   const auto end = job.matrices.lower_bound({task.index + 1, 0});
   for (auto it = job.matrices.lower_bound({task.index, 0}); it != end; ++it) {
     const v1::MatrixResult& matrix = it->second.result;
-    if (it->second.attempt == task.fence.attempt) work += MatrixWork(matrix.rows(), matrix.columns());
+    if (it->second.attempt == task.fence.attempt)
+      work += MatrixWork(matrix.rows(), matrix.columns());
   }
   return work;
 }

@@ -19,7 +19,7 @@ namespace caldera::coordinator {
 struct WorkRequest {
   base::WorkerId worker;
   absl::Time available_until = absl::InfiniteFuture();
-  std::int64_t memory_bytes = 0;                        // 0 = not known
+  std::int64_t memory_bytes = 0;  // 0 = not known
 };
 
 struct TaskKey {
@@ -38,9 +38,9 @@ std::optional<TaskKey> PickTask(const ClusterState& state, const WorkRequest& re
 // speaks.
 bool HasGrantableTask(const JobState& job, const LeasePolicy& policy, absl::Time now);
 
-// For a worker that PickTask has nothing for: a leased task that runs late (speculate_after) and may
-// have a second holder, the one with most work left of the first job that has any. Late: the holder
-// has taken longer than everybody's pace says, which is known then.
+// For a worker that PickTask has nothing for: a leased task that runs late (speculate_after) and
+// may have a second holder, the one with most work left of the first job that has any. Late: the
+// holder has taken longer than everybody's pace says, which is known then.
 std::optional<TaskKey> PickStraggler(const ClusterState& state, const WorkRequest& request,
                                      const LeasePolicy& policy, absl::Time now);
 

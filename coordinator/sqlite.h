@@ -40,8 +40,8 @@ class StatementCache {
   std::map<std::string, std::vector<sqlite3_stmt*>> idle_;
 };
 
-// A prepared statement in use; it goes back to its database's cache. Bind in order, then Step until kDone. Errors stick: Step reports the
-// first one.
+// A prepared statement in use; it goes back to its database's cache. Bind in order, then Step until
+// kDone. Errors stick: Step reports the first one.
 class Statement {
  public:
   enum class Row { kRow, kDone };

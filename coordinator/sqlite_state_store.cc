@@ -69,10 +69,9 @@ absl::StatusOr<std::vector<v1::JobEvent>> SqliteStateStore::ReadEvents(const bas
                                                                        std::int64_t after,
                                                                        int limit) {
   base::MutexLock lock(reader_mutex_);
-  CALDERA_ASSIGN_OR_RETURN(
-      Statement statement,
-      reader_.Prepare("SELECT body FROM events WHERE job = ? AND sequence > ?"
-                        " ORDER BY sequence LIMIT ?"));
+  CALDERA_ASSIGN_OR_RETURN(Statement statement,
+                           reader_.Prepare("SELECT body FROM events WHERE job = ? AND sequence > ?"
+                                           " ORDER BY sequence LIMIT ?"));
   statement.Bind(job.value()).Bind(after).Bind(limit);
   std::vector<v1::JobEvent> events;
   while (true) {

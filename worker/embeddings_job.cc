@@ -82,8 +82,8 @@ absl::Status AddCoded(Leader& leader, const model::TensorInfo& tensor, std::vect
 absl::StatusOr<model::NibbleColumns> PlanColumns(Leader& leader, const model::TensorInfo& tensor) {
   const model::OpenedModel& model = leader.inputs.model();
   model::ColumnPowers powers(tensor.row_elements());
-  CALDERA_RETURN_IF_ERROR(ForRows(
-      leader, tensor, [&](const std::vector<float>& rows) { return powers.Add(rows); }));
+  CALDERA_RETURN_IF_ERROR(
+      ForRows(leader, tensor, [&](const std::vector<float>& rows) { return powers.Add(rows); }));
   std::vector<float> importance;
   if (tensor.name == model::kHeadName || model.config.tie_word_embeddings) {
     CALDERA_ASSIGN_OR_RETURN(importance, model.tensors->ReadAll(model::kFinalNormName));
@@ -183,9 +183,8 @@ absl::StatusOr<v1::ObjectRef> RunEmbeddings(const v1::Lease& lease, Leader& lead
     const Part& part = *by_name.at(tensor.name);
     leader.keeper.Advance();
     CALDERA_RETURN_IF_ERROR(leader.keeper.StopReason());
-    CALDERA_RETURN_IF_ERROR(part.streamed_from.empty()
-                                ? writer.Append(tensor.name, part.bytes)
-                                : StreamAsBFloat16(leader, part, writer));
+    CALDERA_RETURN_IF_ERROR(part.streamed_from.empty() ? writer.Append(tensor.name, part.bytes)
+                                                       : StreamAsBFloat16(leader, part, writer));
   }
   CALDERA_RETURN_IF_ERROR(writer.Finish());
   return sink->Finish();

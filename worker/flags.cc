@@ -49,9 +49,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "a task that does not stop within this time of being told to ends the process");
   app.add_option("--patience", flags.patience_seconds,
                  "seconds that a call is retried while the coordinator is away");
-  app.add_option("--ask-seconds", flags.ask_seconds,
-                 "a task asks so often, or as often as the coordinator wants heartbeats, whether to "
-                 "go on")
+  app.add_option(
+         "--ask-seconds", flags.ask_seconds,
+         "a task asks so often, or as often as the coordinator wants heartbeats, whether to "
+         "go on")
       ->check(CLI::PositiveNumber);
   AddEndOfTime(app, flags);
   app.add_option("--store-patience", flags.store_patience_seconds,

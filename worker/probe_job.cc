@@ -140,10 +140,9 @@ absl::Status RunProbe(TaskContext& context) {
   CALDERA_ASSIGN_OR_RETURN(std::vector<llama::Window> windows, ShareWindows(context, 0, 1));
   const model::TensorSource* source =
       context.leader == nullptr ? nullptr : context.leader->inputs.model().tensors.get();
-  CALDERA_ASSIGN_OR_RETURN(
-      auto sensitivity,
-      llama::SensitivityProbe::Start(source, config, Beginnings(std::move(windows)),
-                                     InterruptOf(context), context.ranks));
+  CALDERA_ASSIGN_OR_RETURN(auto sensitivity, llama::SensitivityProbe::Start(
+                                                 source, config, Beginnings(std::move(windows)),
+                                                 InterruptOf(context), context.ranks));
   ProbeRun run(context, config, std::move(sensitivity));
   for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
     CALDERA_RETURN_IF_ERROR(StopReason(context));

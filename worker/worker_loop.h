@@ -37,7 +37,7 @@ struct LeaderOptions {
   absl::Duration store_patience = absl::Minutes(10);  // with a store that is away or full
   std::function<void(const std::string&)> on_hang;    // may be empty
   absl::Duration poll = absl::Seconds(20);            // long poll for a lease
-  absl::Duration ask = absl::Seconds(3);  // between heartbeats, or less where wanted
+  absl::Duration ask = absl::Seconds(3);              // between heartbeats, or less where wanted
   // The loop drains so early that a task in flight has the drain timeout to end.
   absl::Time available_until = absl::InfiniteFuture();
   std::function<void(const TaskOutcome&)> observe;  // may be empty

@@ -94,9 +94,9 @@ absl::StatusOr<base::UniqueFd> OpenFileBelow(int root, std::span<const std::stri
   base::UniqueFd fd = OpenAtOnce(root, parts, kFileFlags);
   struct stat info = {};
   if (fd && fstat(fd.get(), &info) == 0 && S_ISREG(info.st_mode)) return fd;
-  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd directory,
-                           OpenDirectoryBelow(root, parts.first(parts.size() - 1),
-                                              MissingDirectories::kError, name));
+  CALDERA_ASSIGN_OR_RETURN(
+      const base::UniqueFd directory,
+      OpenDirectoryBelow(root, parts.first(parts.size() - 1), MissingDirectories::kError, name));
   return OpenFileIn(directory.get(), parts.back(), name);
 }
 

@@ -61,8 +61,9 @@ std::int64_t RowBlock(std::int64_t m);
 // Decomposes the m x n matrix whose rows partition.FirstRow(rank) ... are `local_rows` (this rank's
 // only). INVALID_ARGUMENT: rank out of range, NaN or infinity in W (names row and column) or H,
 // sizes that do not fit; FAILED_PRECONDITION: H not positive semidefinite within the damping
-// ladder; CANCELLED: interrupted. Errors are the same on every rank. Collectives: per outer iteration O(inner iterations)
-// reductions of r x n doubles, r x r and scalars; one gather of codes at the end.
+// ladder; CANCELLED: interrupted. Errors are the same on every rank. Collectives: per outer
+// iteration O(inner iterations) reductions of r x n doubles, r x r and scalars; one gather of codes
+// at the end.
 absl::StatusOr<DecomposeResult> Decompose(linalg::ConstViewF local_rows,
                                           const dist::RowPartition& partition,
                                           const PreparedHessian& hessian,

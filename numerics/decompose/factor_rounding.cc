@@ -144,8 +144,8 @@ absl::StatusOr<Factor> RoundLeftByFeedback(Context& context, linalg::ConstViewF 
   std::transform(out.scales.begin(), out.scales.end(), inverse.begin(),
                  [](float scale) { return scale > 0 ? 1 / scale : 0.0F; });
   const std::vector<float> unit(static_cast<std::size_t>(l.rows), 1.0F);
-  const Rounded rounded =
-      Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit}, {context.block_rows()});
+  const Rounded rounded = Ldlq(ScaleColumns(l, inverse).view(), factor.view(), {codebook, unit},
+                               {context.block_rows()});
   context.flops += LdlqFlops(l.rows, l.columns);
   out.codes = PadCodes(rounded.codes, l.columns);
   out.decoded = ScaleColumns(rounded.decoded.view(), out.scales);

@@ -14,8 +14,9 @@
 
 namespace caldera::decompose {
 
-// How the rows of a matrix are worked on: in blocks of so many, each by itself. A step asks for each
-// product of a block, or 128 columns of it, whether to leave; what it has done by then is of no use.
+// How the rows of a matrix are worked on: in blocks of so many, each by itself. A step asks for
+// each product of a block, or 128 columns of it, whether to leave; what it has done by then is of
+// no use.
 struct RowBlocks {
   std::int64_t rows = 0;
   const dist::Interrupt* interrupt = nullptr;

@@ -45,8 +45,7 @@ class SensitivityProbe {
 
   // Before Advance with the same layer: a copy in which `altered` (m x n, on every rank) stands in
   // the place of one projection. `weights` is as before afterwards.
-  absl::Status Branch(model::Projection projection, linalg::MatrixF altered,
-                      LayerWeights& weights);
+  absl::Status Branch(model::Projection projection, linalg::MatrixF altered, LayerWeights& weights);
 
   // Takes the original and all copies through the next layer.
   absl::Status Advance(const LayerWeights& weights);

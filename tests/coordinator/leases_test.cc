@@ -173,8 +173,8 @@ TEST(Rivals, TheOneThatExpiresIsGoneForGood) {
 
 TEST(Rivals, AFailureIsThatOfItsWorker) {
   const LeasePolicy policy;
-  const TaskRecord left = Fail(SeenBy(Contested(policy), kSecond), base::Internal("x"), policy,
-                               kStart);
+  const TaskRecord left =
+      Fail(SeenBy(Contested(policy), kSecond), base::Internal("x"), policy, kStart);
   EXPECT_EQ(left.failures_of_worker, (std::map<std::string, int>{{"w2", 1}}));
   EXPECT_EQ(left.worker, base::WorkerId("w1"));
   EXPECT_EQ(left.state, TaskState::kLeased);

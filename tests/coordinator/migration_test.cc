@@ -27,8 +27,7 @@ class Migration : public testing::TestWithParam<int> {
   Migration() {
     absl::StatusOr<Database> database = Database::Open(path());
     EXPECT_TRUE(database->Execute(kOldDatabases.at(static_cast<std::size_t>(GetParam() - 1))).ok());
-    EXPECT_TRUE(
-        database->Execute("PRAGMA user_version = " + std::to_string(GetParam())).ok());
+    EXPECT_TRUE(database->Execute("PRAGMA user_version = " + std::to_string(GetParam())).ok());
   }
   std::string path() const { return directory_.path() + "/state.sqlite"; }
   std::string fresh() const { return directory_.path() + "/fresh.sqlite"; }

@@ -182,7 +182,8 @@ JobState JobOfLayers(const std::vector<double>& work) {
   return job;
 }
 
-// When the last of `workers` equal workers is done, each unit taking as many seconds as it has work.
+// When the last of `workers` equal workers is done, each unit taking as many seconds as it has
+// work.
 double Makespan(const std::vector<double>& work, int workers) {
   ClusterState state{{{"uneven", JobOfLayers(work)}}, {}};
   std::vector<TaskRecord>& tasks = state.jobs.at("uneven").tasks;
@@ -234,7 +235,8 @@ TEST(LongestFirst, EndsWithinFourThirdsOfTheShortestTimeThereIs) {
     std::vector<double> load(3, 0.0);
     EXPECT_LE(Makespan(work, 3), (4.0 / 3 - 1.0 / 9) * Shortest(work, load) * (1 + 1e-12));
   }
-  EXPECT_DOUBLE_EQ(Makespan({5, 5, 4, 4, 3, 3, 3}, 3), 11);  // where the bound is met: 9 is possible
+  EXPECT_DOUBLE_EQ(Makespan({5, 5, 4, 4, 3, 3, 3}, 3),
+                   11);  // where the bound is met: 9 is possible
 }
 
 TEST(LongestFirst, BeatsTheOrderOfTheLayers) {

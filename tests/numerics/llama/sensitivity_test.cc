@@ -57,7 +57,8 @@ std::vector<double> Probe(int ranks, double spread = kSpread) {
   std::vector<std::vector<double>> results;
   dist::RunRanks(ranks, [&](dist::Communicator& communicator) {
     const model::TensorSource* source = communicator.rank() == 0 ? &tensors : nullptr;
-    SensitivityProbe probe = *SensitivityProbe::Start(source, config, SomeWindows(), {}, communicator);
+    SensitivityProbe probe =
+        *SensitivityProbe::Start(source, config, SomeWindows(), {}, communicator);
     unsigned seed = 100;
     for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
       LayerWeights weights = *LoadLayerOnRanks(source, config, layer, communicator);

@@ -64,15 +64,18 @@ def freeze_rank(scene):
     if rank is None:
         return False
     with _frozen(rank):
-        time.sleep(scene.seconds(.5, 3.5))
+        time.sleep(scene.seconds(.5, 6.5))
     return True
 
 
 def drain_worker(scene):
     name = scene.some_worker()
+    if scene.workers[name].poll() is not None:
+        return False
     # mpirun forwards SIGUSR1 and kills its ranks after SIGTERM.
     scene.workers[name].send_signal(signal.SIGUSR1 if name == "mpi" else signal.SIGTERM)
     assert scene.workers[name].wait(timeout=clusters.PATIENCE) == 0, scene.cluster.logs()
+    return True
 
 
 def freeze_worker(scene):

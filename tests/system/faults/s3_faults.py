@@ -14,7 +14,7 @@ def _break(scene, name, most, **which):
     """Up to `most` requests fail in one way; False when none of the kind came by."""
     count = scene.draw.randint(1, most)
     fault = s3_proxy.Fault(name, count=count, **which)
-    scene.s3.proxy.inject([fault])
+    scene.bucket.proxy.inject([fault])
     with contextlib.suppress(AssertionError):
         clusters.wait_for(lambda: fault.count == 0, name, timeout=REQUEST_PATIENCE)
     met = count - fault.count
@@ -48,21 +48,24 @@ def s3_damaged_upload(scene):
 
 
 def s3_away(scene):
-    scene.s3.proxy.down.set()
+    scene.bucket.proxy.down.set()
     time.sleep(scene.seconds(.5, 1.5))
-    scene.s3.proxy.down.clear()
+    scene.bucket.proxy.down.clear()
 
 
 def s3_damaged_object(scene):
     """A bit of a stored object changes."""
-    objects = scene.s3.list(scene.s3.store_prefix + "/objects/")
+    objects = scene.bucket.list("store/objects/")
     if not objects:
         return False
     key = scene.draw.choice(objects)
-    content = bytearray(scene.s3.get(key))
+    content = bytearray(scene.bucket.get(key))
     content[scene.draw.randrange(len(content))] ^= 1 << scene.draw.randrange(8)
-    scene.s3.put(key, bytes(content))
+    scene.bucket.put(key, bytes(content))
     return True
 
 
+# What the job may fail with for these, and go on from when it is resumed.
+CAUSES = {"s3_away": "UNAVAILABLE", "s3_500": "UNAVAILABLE", "s3_503": "UNAVAILABLE", "s3_timeout": "UNAVAILABLE",
+          "s3_lost_answer": "UNAVAILABLE", "s3_cut_answer": "UNAVAILABLE", "s3_damaged_object": "DATA_LOSS"}
 FAULTS = (s3_500, s3_503, s3_timeout, s3_lost_answer, s3_cut_answer, s3_damaged_upload, s3_away, s3_damaged_object)
