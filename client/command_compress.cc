@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,6 +21,8 @@
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/rpc/status_conversion.h"
+#include "common/store/keys.h"
+#include "common/store/s3_settings.h"
 
 namespace caldera::client {
 namespace {
@@ -90,6 +93,17 @@ absl::Status PrepareDirectory(const std::string& directory, const v1::JobSpec& s
   return base::ReplaceFile(mark, digest);
 }
 
+// Beside the output; in the working directory, under the output's last name, for one in a bucket.
+absl::StatusOr<std::string> StateDirectoryOf(const std::string& output_uri) {
+  if (!store::IsS3Uri(output_uri)) {
+    CALDERA_ASSIGN_OR_RETURN(const std::string path, store::PathOfFileUri(output_uri));
+    return path + ".caldera";
+  }
+  CALDERA_ASSIGN_OR_RETURN(const store::S3Location output, store::ParseS3Uri(output_uri));
+  const std::string name = output.Uri().substr(output.Uri().rfind('/') + 1);
+  return std::filesystem::absolute(name + ".caldera").string();
+}
+
 absl::StatusOr<v1::CompressionJob> CreateOrContinue(CompressionClient& client,
                                                     const v1::JobSpec& spec) {
   auto existing = client.Get(kJobId);
@@ -153,7 +167,7 @@ absl::Status Compress(const CompressFlags& flags, const Context& context) {
   CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
   CALDERA_ASSIGN_OR_RETURN(const v1::JobSpec spec, ToSpec(flags.spec));
   LocalClusterOptions options = flags.cluster;
-  options.directory = spec.output_uri().substr(std::string("file://").size()) + ".caldera";
+  CALDERA_ASSIGN_OR_RETURN(options.directory, StateDirectoryOf(spec.output_uri()));
   CALDERA_RETURN_IF_ERROR(PrepareDirectory(options.directory, spec));
   Supervisor::BlockSignals();
   CALDERA_ASSIGN_OR_RETURN(const auto cluster, LocalCluster::Start(options));

@@ -14,9 +14,9 @@
 #include "common/base/status.h"
 #include "common/model/job_estimate.h"
 #include "common/model/job_settings.h"
-#include "common/model/model_directory.h"
 #include "common/model/size_estimate.h"
 #include "common/rpc/status_conversion.h"
+#include "common/store/open_files.h"
 
 namespace caldera::client {
 namespace {
@@ -88,7 +88,7 @@ absl::Status Estimate(const EstimateFlags& flags, const Context& context) {
   CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
   const model::JobSettings asked = model::WithDefaults(ToSettings(flags.spec));
   CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettings(asked)));
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(flags.spec.model));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, store::OpenModel(flags.spec.model));
   CALDERA_RETURN_IF_ERROR(model::ValidateModelTensors(model));
   CALDERA_RETURN_IF_ERROR(ToStatus(model::CheckSettingsAgainstModel(asked, model.config)));
   CALDERA_ASSIGN_OR_RETURN(const model::JobSettings settings, model::WithSameBits(model, asked));

@@ -9,8 +9,8 @@
 #include "client/context.h"
 #include "common/base/status.h"
 #include "common/model/calibration_text.h"
-#include "common/model/local_files.h"
 #include "common/model/tokenizer.h"
+#include "common/store/open_files.h"
 #include "numerics/kernels/parallel.h"
 #include "numerics/llama/comparison.h"
 #include "numerics/llama/compressed_source.h"
@@ -28,11 +28,17 @@ struct EvalFlags {
   int threads = 0;
 };
 
+absl::StatusOr<model::OpenedModel> OpenAny(const std::string& uri_or_path) {
+  CALDERA_ASSIGN_OR_RETURN(std::shared_ptr<const model::FileSet> files,
+                           store::OpenFiles(uri_or_path));
+  return llama::OpenAnyModel(std::move(files));
+}
+
 // The text in the tokens of one model.
 absl::StatusOr<model::TokenWindows> CutText(const EvalFlags& flags,
                                             const model::OpenedModel& opened) {
   CALDERA_ASSIGN_OR_RETURN(const auto tokenizer, model::LoadTokenizer(*opened.files));
-  CALDERA_ASSIGN_OR_RETURN(const auto text, model::FileByteSource::Open(flags.text));
+  CALDERA_ASSIGN_OR_RETURN(const auto text, store::OpenFile(flags.text));
   CALDERA_ASSIGN_OR_RETURN(const auto ids, model::TokenizeFile(*text, *tokenizer));
   model::EvaluationOptions options;
   options.seq_len = flags.seq_len;
@@ -99,7 +105,7 @@ absl::StatusOr<Json> Evaluate(const EvalFlags& flags, const model::OpenedModel& 
 }
 
 absl::StatusOr<Json> Compare(const EvalFlags& flags, const model::OpenedModel& opened) {
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel original, llama::OpenAnyModel(flags.reference));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel original, OpenAny(flags.reference));
   const llama::ModelView model{*opened.tensors, opened.config};
   const llama::ModelView reference{*original.tensors, original.config};
   CALDERA_RETURN_IF_ERROR(llama::CheckSameVocabulary(reference, model));
@@ -118,7 +124,7 @@ absl::Status Eval(const EvalFlags& flags, const Context& context) {
   CALDERA_ASSIGN_OR_RETURN(const OutputFormat format, context.output());
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   kernels::SetThreads(flags.threads > 0 ? flags.threads : std::max(1, cores));
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel opened, llama::OpenAnyModel(flags.model));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel opened, OpenAny(flags.model));
   CALDERA_ASSIGN_OR_RETURN(const Json report, flags.reference.empty() ? Evaluate(flags, opened)
                                                                       : Compare(flags, opened));
   PrintObject(report, format);

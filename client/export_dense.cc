@@ -15,6 +15,7 @@
 #include "common/model/local_files.h"
 #include "common/model/safetensors_writer.h"
 #include "common/store/manifest.h"
+#include "common/store/open_files.h"
 #include "common/store/shard_index.h"
 #include "numerics/llama/compressed_source.h"
 
@@ -126,21 +127,20 @@ bool IsPassedOn(const std::string& file) {
          !file.ends_with(".bin") && !file.ends_with(".gguf");
 }
 
-absl::Status CopyFiles(const std::string& checkpoint, const std::string& output,
-                       model::Dtype dtype) {
+absl::Status CopyFiles(const model::FileSet& files, const std::string& output, model::Dtype dtype) {
+  const std::string& checkpoint = files.name();
   constexpr std::uint64_t kLimit = std::uint64_t{256} << 20;
-  CALDERA_ASSIGN_OR_RETURN(const auto files, model::OpenLocalFiles(checkpoint));
-  const auto config = model::ReadText(*files, "config.json", kLimit);
+  const auto config = model::ReadText(files, "config.json", kLimit);
   if (!config.ok()) {
     return base::FailedPrecondition("{} has no config.json to export with", checkpoint);
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string dense,
                            DenseConfig(*config, checkpoint + "/config.json", dtype));
   CALDERA_RETURN_IF_ERROR(base::WriteFile(output + "/config.json", dense));
-  CALDERA_ASSIGN_OR_RETURN(const auto entries, files->List());
+  CALDERA_ASSIGN_OR_RETURN(const auto entries, files.List());
   for (const auto& entry : entries) {
     if (!IsPassedOn(entry.name)) continue;
-    CALDERA_ASSIGN_OR_RETURN(const std::string text, model::ReadText(*files, entry.name, kLimit));
+    CALDERA_ASSIGN_OR_RETURN(const std::string text, model::ReadText(files, entry.name, kLimit));
     CALDERA_RETURN_IF_ERROR(base::WriteFile(output + "/" + entry.name, text));
   }
   return absl::OkStatus();
@@ -150,13 +150,15 @@ absl::Status CopyFiles(const std::string& checkpoint, const std::string& output,
 
 absl::Status ExportDense(const std::string& checkpoint, const std::string& output,
                          const DenseExportOptions& options) {
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel opened, llama::OpenAnyModel(checkpoint));
+  CALDERA_ASSIGN_OR_RETURN(std::shared_ptr<const model::FileSet> files,
+                           store::OpenFiles(checkpoint));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel opened, llama::OpenAnyModel(std::move(files)));
   CALDERA_RETURN_IF_ERROR(base::MakeDirectories(output));
   std::error_code error;
   if (!std::filesystem::is_empty(output, error)) {
     return base::AlreadyExists("{} is not empty", output);
   }
-  CALDERA_RETURN_IF_ERROR(CopyFiles(checkpoint, output, options.dtype));
+  CALDERA_RETURN_IF_ERROR(CopyFiles(*opened.files, output, options.dtype));
   return WriteShards(*opened.tensors, output, options);
 }
 

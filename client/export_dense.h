@@ -17,10 +17,11 @@ struct DenseExportOptions {
                              << 30;  // a shard is closed before it would exceed this
 };
 
-// Writes `output`, which must not exist or be empty: config.json (without quantization_config),
-// tokenizer files, model.safetensors or shards with their index. Memory: one tensor. Errors name
-// the tensor or file; ALREADY_EXISTS when `output` holds files. FAILED_PRECONDITION for a model
-// without config.json (export of a GGUF file).
+// Reads `checkpoint` by path or URI (store::OpenFiles) and writes `output`, a directory that must
+// not exist or be empty: config.json (without quantization_config), tokenizer files,
+// model.safetensors or shards with their index. Memory: one tensor. Errors name the tensor or file;
+// ALREADY_EXISTS when `output` holds files. FAILED_PRECONDITION for a model without config.json
+// (export of a GGUF file).
 absl::Status ExportDense(const std::string& checkpoint, const std::string& output,
                          const DenseExportOptions& options);
 

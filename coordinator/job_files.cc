@@ -4,10 +4,9 @@
 #include <vector>
 
 #include "common/base/status.h"
-#include "common/model/local_files.h"
+#include "common/store/open_files.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/object_source.h"
-#include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -29,7 +28,7 @@ absl::StatusOr<std::unique_ptr<model::FileSet>> OpenOutput(const JobState& job) 
     return base::PermissionDenied("job {} has not published its checkpoint",
                                   JobName(job.record.id));
   }
-  return model::OpenLocalFiles(job.record.job.spec().output_uri());
+  return store::OpenFiles(job.record.job.spec().output_uri());
 }
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenIn(const model::FileSet& files,
@@ -42,8 +41,7 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenIn(const model::FileSet& 
 
 absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenModelFile(const JobState& job,
                                                                  const std::string& name) {
-  CALDERA_ASSIGN_OR_RETURN(const auto files,
-                           model::OpenLocalFiles(job.record.job.spec().model_uri()));
+  CALDERA_ASSIGN_OR_RETURN(const auto files, store::OpenFiles(job.record.job.spec().model_uri()));
   return OpenIn(*files, name);
 }
 
@@ -71,11 +69,8 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenLocation(Coordinator* coo
   switch (location.kind_case()) {
     case v1::Location::kModelFile:
       return OpenModelFile(state, location.model_file());
-    case v1::Location::kCalibration: {
-      CALDERA_ASSIGN_OR_RETURN(const std::string path,
-                               PathOfUri(state.record.job.spec().calibration().uri()));
-      return model::FileByteSource::Open(path);
-    }
+    case v1::Location::kCalibration:
+      return store::OpenFile(state.record.job.spec().calibration().uri());
     case v1::Location::kOutputFile:
       return OpenOutputFile(state, location.output_file());
     case v1::Location::kObject:
@@ -91,7 +86,7 @@ absl::StatusOr<v1::ListFilesResponse> ListFiles(Coordinator* coordinator,
   absl::StatusOr<std::unique_ptr<model::FileSet>> files =
       base::InvalidArgument("set: MODEL or OUTPUT is required");
   if (request.set() == v1::ListFilesRequest::MODEL) {
-    files = model::OpenLocalFiles(state.record.job.spec().model_uri());
+    files = store::OpenFiles(state.record.job.spec().model_uri());
   } else if (request.set() == v1::ListFilesRequest::OUTPUT) {
     files = OpenOutput(state);
   }

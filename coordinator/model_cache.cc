@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/store/open_files.h"
 
 namespace caldera::coordinator {
 namespace {
@@ -17,7 +18,7 @@ absl::StatusOr<std::shared_ptr<const model::OpenedModel>> ModelCache::Open(
     const auto found = models_.find(key);
     if (found != models_.end()) return found->second;
   }
-  CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened, model::OpenModel(job.spec().model_uri()));
+  CALDERA_ASSIGN_OR_RETURN(model::OpenedModel opened, store::OpenModel(job.spec().model_uri()));
   if (opened.fingerprint_sha256 != job.model().sha256()) {
     return base::DataLoss("model {} has changed since job {} was created", job.spec().model_uri(),
                           job.name());

@@ -17,6 +17,8 @@
 #include "common/model/size_estimate.h"
 #include "common/model/tokenizer.h"
 #include "common/store/checkpoint_reader.h"
+#include "common/store/keys.h"
+#include "common/store/open_files.h"
 #include "coordinator/spec.h"
 
 namespace caldera::coordinator {
@@ -66,9 +68,8 @@ absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
   const v1::Calibration& calibration = plan->spec.calibration();
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::Tokenizer> tokenizer,
                            model::LoadTokenizer(*model.files));
-  CALDERA_ASSIGN_OR_RETURN(const std::string path, PathOfUri(calibration.uri()));
   CALDERA_ASSIGN_OR_RETURN(const std::unique_ptr<model::ByteSource> text,
-                           model::FileByteSource::Open(path));
+                           store::OpenFile(calibration.uri()));
   CALDERA_ASSIGN_OR_RETURN(plan->calibration_sha256, HashSource(*text));
   CALDERA_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids,
                            model::TokenizeFile(*text, *tokenizer));
@@ -77,7 +78,8 @@ absl::Status PlanCalibration(const model::OpenedModel& model, JobPlan* plan) {
   options.samples = calibration.samples();
   options.seq_len = calibration.seq_len();
   options.seed = calibration.seed();
-  return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(), path);
+  return base::WithContext(model::CalibrationWindows(ids, *tokenizer, options).status(),
+                           text->name());
 }
 
 // A target must leave room for 2 bits everywhere; `sizes` are within the budget if any are.
@@ -108,9 +110,11 @@ absl::Status EstimateBytes(const model::OpenedModel& model, JobPlan* plan) {
   return absl::OkStatus();
 }
 
-// Free bytes of the file system that `path` will lie on; nullopt where nobody knows.
-std::optional<std::uint64_t> FreeBytesAt(const std::string& path) {
-  std::filesystem::path existing = path;
+// Free bytes of the file system that `uri` will lie on; nullopt where nobody knows.
+std::optional<std::uint64_t> FreeBytesAt(const std::string& uri) {
+  const absl::StatusOr<std::string> path = store::PathOfFileUri(uri);
+  if (!path.ok()) return std::nullopt;  // a bucket
+  std::filesystem::path existing = *path;
   std::error_code error;
   while (!std::filesystem::exists(existing, error) && existing.has_relative_path()) {
     existing = existing.parent_path();
@@ -152,11 +156,12 @@ absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested) {
   JobPlan plan;
   plan.spec = WithDefaults(requested);
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpec(plan.spec)));
-  CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
-  if (store::HasManifest(output)) {
+  const std::string& output = plan.spec.output_uri();
+  CALDERA_ASSIGN_OR_RETURN(const bool taken, store::HasManifest(output));
+  if (taken) {
     return base::AlreadyExists("output {} already holds a checkpoint (manifest.json)", output);
   }
-  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, model::OpenModel(plan.spec.model_uri()));
+  CALDERA_ASSIGN_OR_RETURN(const model::OpenedModel model, store::OpenModel(plan.spec.model_uri()));
   CALDERA_RETURN_IF_ERROR(model::ValidateModelTensors(model));
   CALDERA_RETURN_IF_ERROR(CheckConfigIsExtensible(model));
   CALDERA_RETURN_IF_ERROR(ViolationsToStatus(CheckSpecAgainstModel(plan.spec, model.config)));
@@ -169,8 +174,7 @@ absl::StatusOr<JobPlan> ReplanJob(const v1::JobSpec& requested) {
 
 absl::StatusOr<JobPlan> PlanJob(const v1::JobSpec& requested, const store::CheckpointStore& store) {
   CALDERA_ASSIGN_OR_RETURN(JobPlan plan, ReplanJob(requested));
-  CALDERA_ASSIGN_OR_RETURN(const std::string output, PathOfUri(plan.spec.output_uri()));
-  CALDERA_RETURN_IF_ERROR(CheckSpace(plan, output, store));
+  CALDERA_RETURN_IF_ERROR(CheckSpace(plan, plan.spec.output_uri(), store));
   return plan;
 }
 

@@ -7,14 +7,12 @@
 #include "coordinator/job_edit.h"
 #include "coordinator/job_graph.h"
 #include "coordinator/receipts.h"
-#include "coordinator/spec.h"
 
 namespace caldera::coordinator {
 namespace {
 
-bool IsPublished(const JobState& job) {
-  const absl::StatusOr<std::string> output = PathOfUri(job.record.job.spec().output_uri());
-  return output.ok() && store::HasManifest(*output);
+absl::StatusOr<bool> IsPublished(const JobState& job) {
+  return store::HasManifest(job.record.job.spec().output_uri());
 }
 
 // The whole job as one transition.
@@ -45,7 +43,8 @@ absl::StatusOr<Recovery> RecoverJobs(const store::CheckpointStore& store, const 
   Recovery recovery;
   for (const JobState& job : received.jobs) {
     const std::string name = JobName(job.record.id);
-    if (IsPublished(job)) {
+    CALDERA_ASSIGN_OR_RETURN(const bool published, IsPublished(job));
+    if (published) {
       recovery.jobs.push_back(
           {name, false, "is published at " + job.record.job.spec().output_uri()});
       continue;

@@ -2,25 +2,23 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
-#include "common/store/keys.h"
+#include "common/store/open_files.h"
 
 namespace caldera::coordinator {
 namespace {
 
-std::string NormalUri(const std::string& uri) {
-  const absl::StatusOr<std::string> path = PathOfUri(uri);
-  return path.ok() ? store::FileUriOfPath(*path) : uri;
+std::string KeptUri(const std::string& uri, store::UriUse use) {
+  return store::NormalUri(uri, use).value_or(uri);
 }
 
-void CheckUri(const std::string& field, const std::string& uri,
+void CheckUri(const std::string& field, const std::string& uri, store::UriUse use,
               std::vector<FieldViolation>* violations) {
   if (uri.empty()) {
     violations->push_back({field, "is required"});
-  } else if (const auto path = PathOfUri(uri); !path.ok()) {
-    violations->push_back({field, base::MessageOf(path.status())});
+  } else if (const auto normal = store::NormalUri(uri, use); !normal.ok()) {
+    violations->push_back({field, base::MessageOf(normal.status())});
   }
 }
 
@@ -38,11 +36,11 @@ model::DecompositionSettings SettingsOf(const v1::Decomposition& decomposition) 
 }  // namespace
 
 v1::JobSpec WithDefaults(v1::JobSpec spec) {
-  spec.set_model_uri(NormalUri(spec.model_uri()));
-  spec.set_output_uri(NormalUri(spec.output_uri()));
+  spec.set_model_uri(KeptUri(spec.model_uri(), store::UriUse::kRead));
+  spec.set_output_uri(KeptUri(spec.output_uri(), store::UriUse::kPublish));
   const model::JobSettings settings = model::WithDefaults(SettingsOf(spec));
   v1::Calibration* calibration = spec.mutable_calibration();
-  calibration->set_uri(NormalUri(calibration->uri()));
+  calibration->set_uri(KeptUri(calibration->uri(), store::UriUse::kRead));
   calibration->set_samples(settings.samples);
   calibration->set_seq_len(settings.seq_len);
   calibration->set_ranges(settings.ranges);
@@ -69,9 +67,9 @@ model::CompressedMatrixHeader HeaderFor(const v1::Decomposition& decomposition,
 
 std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec) {
   std::vector<FieldViolation> violations;
-  CheckUri("model_uri", spec.model_uri(), &violations);
-  CheckUri("output_uri", spec.output_uri(), &violations);
-  CheckUri("calibration.uri", spec.calibration().uri(), &violations);
+  CheckUri("model_uri", spec.model_uri(), store::UriUse::kRead, &violations);
+  CheckUri("output_uri", spec.output_uri(), store::UriUse::kPublish, &violations);
+  CheckUri("calibration.uri", spec.calibration().uri(), store::UriUse::kRead, &violations);
   Append(model::CheckSettings(SettingsOf(spec)), &violations);
   return violations;
 }
@@ -81,15 +79,6 @@ std::vector<FieldViolation> CheckSpecAgainstModel(const v1::JobSpec& spec,
   std::vector<FieldViolation> violations;
   Append(model::CheckSettingsAgainstModel(SettingsOf(spec), config), &violations);
   return violations;
-}
-
-absl::StatusOr<std::string> PathOfUri(const std::string& uri) {
-  for (const char c : uri) {
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) {
-      return base::InvalidArgument("the path contains a control character");
-    }
-  }
-  return store::PathOfFileUri(uri);
 }
 
 absl::Status CheckJobId(const std::string& job_id) {

@@ -17,8 +17,8 @@
 namespace caldera::coordinator {
 
 // The spec with zero fields replaced by the defaults of compression.proto (rank 0 and seed 0 are
-// values, not "unset") and URIs in the form file:///path. r_bits follows l_bits when only that is
-// given.
+// values, not "unset") and URIs in the form of store::NormalUri. r_bits follows l_bits when only
+// that is given.
 v1::JobSpec WithDefaults(v1::JobSpec spec);
 
 // The part of a spec that has no places and no seeds.
@@ -36,10 +36,6 @@ std::vector<FieldViolation> CheckSpec(const v1::JobSpec& spec);
 // Violations that need the model's shapes: rank must be below min(m, n) of every projection.
 std::vector<FieldViolation> CheckSpecAgainstModel(const v1::JobSpec& spec,
                                                   const model::ModelConfig& config);
-
-// The path of "file:///dir/x" or "/dir/x", without a trailing '/'. INVALID_ARGUMENT for another
-// scheme, a host, a relative path, ".." parts, or control characters.
-absl::StatusOr<std::string> PathOfUri(const std::string& uri);
 
 // [a-z0-9-]{1,63}, or INVALID_ARGUMENT naming job_id.
 absl::Status CheckJobId(const std::string& job_id);

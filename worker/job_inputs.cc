@@ -5,6 +5,7 @@
 #include "common/base/status.h"
 #include "common/model/local_files.h"
 #include "common/model/tokenizer.h"
+#include "common/store/open_files.h"
 
 namespace caldera::worker {
 namespace {
@@ -28,8 +29,8 @@ absl::StatusOr<std::unique_ptr<model::ByteSource>> OpenCalibration(const v1::Lea
   const std::string& uri = lease.spec().calibration().uri();
   const std::string file = uri.substr(uri.find_last_of('/') + 1);
   if (reach == Reach::kDirect) {
-    auto files = model::OpenLocalFiles(uri);
-    if (files.ok()) return (*files)->Open(file);
+    auto text = store::OpenFile(uri);
+    if (text.ok()) return text;
   }
   CALDERA_ASSIGN_OR_RETURN(const std::string text, ReadRemoteCalibration(access, lease.job()));
   const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
@@ -46,7 +47,7 @@ JobInputs::JobInputs(std::string job, model::OpenedModel model, Reach reach,
 absl::StatusOr<std::unique_ptr<JobInputs>> JobInputs::Open(const v1::Lease& lease, Reach reach,
                                                            CheckpointAccess access) {
   if (reach == Reach::kDirect) {
-    auto local = model::OpenModel(lease.spec().model_uri());
+    auto local = store::OpenModel(lease.spec().model_uri());
     if (local.ok() && local->fingerprint_sha256 == lease.model_sha256()) {
       return std::unique_ptr<JobInputs>(
           new JobInputs(lease.job(), *std::move(local), reach, std::move(access)));

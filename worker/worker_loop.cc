@@ -22,6 +22,7 @@ namespace {
 
 constexpr absl::Duration kReconnectPause = absl::Milliseconds(500);
 constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
+constexpr absl::Duration kProbePatience = absl::Seconds(10);
 
 std::string KindOf(const v1::Task& task) {
   if (task.has_calibrate()) return "calibrate";
@@ -43,18 +44,24 @@ absl::Status RunTask(TaskContext& context) {
   return task.has_probe() ? RunProbe(context) : RunCompress(context);
 }
 
-// The coordinator's store, when the probe shows the same bytes from here; else null.
-std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer) {
+// Opening creates a missing folder, which would be someone else's path here.
+bool MayOpen(const std::string& store_uri) {
   constexpr char kScheme[] = "file://";
-  const std::string& uri = answer.store_uri();
-  // Opening creates a missing folder, which would be someone else's path here.
-  const bool exists = uri.starts_with(kScheme) && base::Exists(uri.substr(sizeof(kScheme) - 1));
-  if (!exists) return nullptr;
-  auto store = store::OpenStore(uri);
-  if (!store.ok()) return nullptr;
-  const auto content = (*store)->ReadKey(answer.probe_key());
+  if (store_uri.starts_with(kScheme)) return base::Exists(store_uri.substr(sizeof(kScheme) - 1));
+  return store_uri.starts_with("s3://");
+}
+
+// The coordinator's store, when the probe shows the same bytes from here; else null. Whether it can
+// be reached at all is found out sooner than `patience` would allow.
+std::unique_ptr<store::CheckpointStore> OpenReachableStore(const v1::RegisterResponse& answer,
+                                                           absl::Duration patience) {
+  if (!MayOpen(answer.store_uri())) return nullptr;
+  const auto probed = store::OpenStore(answer.store_uri(), {.patience = kProbePatience});
+  if (!probed.ok()) return nullptr;
+  const auto content = (*probed)->ReadKey(answer.probe_key());
   if (!content.ok() || *content != answer.probe_content()) return nullptr;
-  return *std::move(store);
+  auto store = store::OpenStore(answer.store_uri(), {.patience = patience});
+  return store.ok() ? *std::move(store) : nullptr;
 }
 
 // Ends the long poll when a drain is requested: signal handlers can do no more than set a flag.
@@ -114,7 +121,7 @@ class LeaderLoop {
     store_.reset();
     if (options_.reach == Reach::kDirect) {
       // The store is ours to use only when the probe shows the same bytes from here.
-      store_ = OpenReachableStore(answer);
+      store_ = OpenReachableStore(answer, options_.store_patience);
     }
     parts_.log.Info("registered as {}, store {}", parts_.client.identity().worker_id,
                     store_ == nullptr ? "streamed" : "direct");

@@ -31,10 +31,11 @@ struct TaskOutcome {
 struct LeaderOptions {
   Reach reach = Reach::kDirect;  // kStreamed never touches files of this host
   absl::Duration drain_timeout = absl::Seconds(25);
-  absl::Duration hang_timeout = absl::Seconds(120);  // LeaseKeeper::Options
-  std::function<void(const std::string&)> on_hang;   // may be empty
-  absl::Duration poll = absl::Seconds(20);           // long poll for a lease
-  absl::Duration ask = absl::Seconds(3);             // between heartbeats, or less where wanted
+  absl::Duration hang_timeout = absl::Seconds(120);   // LeaseKeeper::Options
+  std::function<void(const std::string&)> on_hang;    // may be empty
+  absl::Duration poll = absl::Seconds(20);            // long poll for a lease
+  absl::Duration store_patience = absl::Seconds(60);  // store::StoreOptions
+  absl::Duration ask = absl::Seconds(3);              // between heartbeats, or less where wanted
   // The loop drains so early that a task in flight has the drain timeout to end.
   absl::Time available_until = absl::InfiniteFuture();
   std::function<void(const TaskOutcome&)> observe;  // may be empty

@@ -2,85 +2,183 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <memory>
+#include <utility>
 
 #include "common/base/file.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
+#include "common/model/local_files.h"
+#include "common/store/http_files.h"
 #include "common/store/keys.h"
+#include "common/store/open_files.h"
+#include "common/store/s3_settings.h"
 #include "common/store/safe_path.h"
 
 namespace caldera::store {
 namespace {
 
 constexpr std::uint64_t kMaximumManifestBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kPieceBytes = std::uint64_t{8} << 20;
+
+// The files of a checkpoint, wherever it lies. Errors name the file by its place; NOT_FOUND for one
+// that is not there.
+class CheckpointFiles {
+ public:
+  virtual ~CheckpointFiles() = default;
+  virtual const std::string& place() const = 0;
+  virtual absl::StatusOr<std::string> ReadText(const std::string& file) const = 0;
+  virtual absl::StatusOr<std::uint64_t> Size(const std::string& file) const = 0;
+  virtual absl::StatusOr<std::string> Digest(const std::string& file) const = 0;
+  virtual absl::StatusOr<std::vector<std::string>> Names() const = 0;
+
+  std::string NameOf(const std::string& file) const { return place() + "/" + file; }
+};
+
+// A directory; no symbolic link in it is followed.
+class LocalFiles final : public CheckpointFiles {
+ public:
+  LocalFiles(std::string path, base::UniqueFd directory)
+      : path_(std::move(path)), directory_(std::move(directory)) {}
+
+  const std::string& place() const override { return path_; }
+  absl::StatusOr<std::string> ReadText(const std::string& file) const override {
+    return base::ReadFile(NameOf(file), kMaximumManifestBytes);
+  }
+  absl::StatusOr<std::uint64_t> Size(const std::string& file) const override {
+    CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, Open(file));
+    return SizeOfFd(fd.get(), NameOf(file));
+  }
+  absl::StatusOr<std::string> Digest(const std::string& file) const override {
+    CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, Open(file));
+    return DigestOfFd(fd.get(), NameOf(file));
+  }
+  absl::StatusOr<std::vector<std::string>> Names() const override {
+    return NamesIn(directory_.get(), path_);
+  }
+
+ private:
+  absl::StatusOr<base::UniqueFd> Open(const std::string& file) const {
+    return OpenFileIn(directory_.get(), file, NameOf(file));
+  }
+
+  const std::string path_;
+  const base::UniqueFd directory_;
+};
+
+// A bucket or a web server.
+class RemoteFiles final : public CheckpointFiles {
+ public:
+  explicit RemoteFiles(std::unique_ptr<model::FileSet> files) : files_(std::move(files)) {}
+
+  const std::string& place() const override { return files_->name(); }
+  absl::StatusOr<std::string> ReadText(const std::string& file) const override {
+    return model::ReadText(*files_, file, kMaximumManifestBytes);
+  }
+  absl::StatusOr<std::uint64_t> Size(const std::string& file) const override {
+    CALDERA_ASSIGN_OR_RETURN(const auto source, files_->Open(file));
+    return source->size();
+  }
+  absl::StatusOr<std::string> Digest(const std::string& file) const override {
+    CALDERA_ASSIGN_OR_RETURN(const auto source, files_->Open(file));
+    base::Sha256 digest;
+    std::vector<std::byte> piece;
+    for (std::uint64_t offset = 0; offset < source->size(); offset += piece.size()) {
+      piece.resize(static_cast<std::size_t>(std::min(kPieceBytes, source->size() - offset)));
+      CALDERA_RETURN_IF_ERROR(source->Read(offset, piece));
+      digest.Update(piece);
+    }
+    return digest.HexDigest();
+  }
+  absl::StatusOr<std::vector<std::string>> Names() const override {
+    CALDERA_ASSIGN_OR_RETURN(const auto entries, files_->List());
+    std::vector<std::string> names;
+    for (const auto& entry : entries) names.push_back(entry.name);
+    return names;
+  }
+
+ private:
+  const std::unique_ptr<model::FileSet> files_;
+};
+
+absl::Status NoCheckpoint(const std::string& place) {
+  return base::NotFound("no checkpoint in {}: {} is missing", place, kManifestFile);
+}
 
 // Relative paths are fine here: a person named the directory.
-absl::StatusOr<std::string> ToPath(const std::string& directory) {
-  if (directory.starts_with("file://")) return PathOfFileUri(directory);
-  return directory;
-}
-
-absl::StatusOr<Checkpoint> ReadManifest(const std::string& directory) {
-  CALDERA_ASSIGN_OR_RETURN(const std::string path, ToPath(directory));
-  const std::string file = path + "/" + kManifestFile;
-  const auto json = base::ReadFile(file, kMaximumManifestBytes);
-  if (absl::IsNotFound(json.status())) {
-    return base::NotFound("no checkpoint in {}: {} is missing", path, kManifestFile);
+absl::StatusOr<std::unique_ptr<CheckpointFiles>> OpenLocal(const std::string& directory) {
+  std::string path = directory;
+  if (directory.starts_with("file://")) {
+    CALDERA_ASSIGN_OR_RETURN(path, PathOfFileUri(directory));
   }
-  CALDERA_RETURN_IF_ERROR(json.status());
-  CALDERA_ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(*json, file));
-  return Checkpoint{path, std::move(manifest), base::Sha256Hex(*json)};
+  base::UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd && (errno == ENOENT || errno == ENOTDIR)) return NoCheckpoint(path);
+  if (!fd) return base::ErrnoToStatus(errno, path);
+  return std::make_unique<LocalFiles>(std::move(path), std::move(fd));
 }
 
-absl::StatusOr<base::UniqueFd> OpenDirectory(const std::string& path) {
-  base::UniqueFd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return base::ErrnoToStatus(errno, path);
-  return directory;
+absl::StatusOr<std::unique_ptr<CheckpointFiles>> OpenPlace(const std::string& directory) {
+  if (!IsS3Uri(directory) && !IsHttpUri(directory)) return OpenLocal(directory);
+  auto files = OpenFiles(directory);
+  if (absl::IsNotFound(files.status())) return NoCheckpoint(directory);
+  CALDERA_RETURN_IF_ERROR(files.status());
+  return std::make_unique<RemoteFiles>(*std::move(files));
+}
+
+absl::StatusOr<Checkpoint> ReadManifest(const CheckpointFiles& files) {
+  const auto json = files.ReadText(kManifestFile);
+  if (absl::IsNotFound(json.status())) return NoCheckpoint(files.place());
+  CALDERA_RETURN_IF_ERROR(json.status());
+  CALDERA_ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(*json, files.NameOf(kManifestFile)));
+  return Checkpoint{files.place(), std::move(manifest), base::Sha256Hex(*json)};
 }
 
 enum class Depth { kSize, kDigest };
 
-absl::Status CheckFile(int directory, const std::string& path, const std::string& file,
+absl::Status CheckFile(const CheckpointFiles& files, const std::string& file,
                        const ObjectInfo& listed, Depth depth) {
-  const std::string name = path + "/" + file;
-  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenFileIn(directory, file, name));
-  CALDERA_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOfFd(fd.get(), name));
+  const std::string name = files.NameOf(file);
+  CALDERA_ASSIGN_OR_RETURN(const std::uint64_t size, files.Size(file));
   if (size != listed.size) {
     return base::DataLoss("{}: {} bytes, the manifest says {}", name, size, listed.size);
   }
   if (depth == Depth::kSize) return absl::OkStatus();
-  CALDERA_ASSIGN_OR_RETURN(const std::string digest, DigestOfFd(fd.get(), name));
+  CALDERA_ASSIGN_OR_RETURN(const std::string digest, files.Digest(file));
   if (digest == listed.sha256) return absl::OkStatus();
   return base::DataLoss("{}: sha256 {}, the manifest says {}", name, digest, listed.sha256);
 }
 
-absl::Status ListExtraFiles(int directory, const Checkpoint& checkpoint, VerifyReport& report) {
-  CALDERA_ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                           NamesIn(directory, checkpoint.directory));
+absl::Status ListExtraFiles(const CheckpointFiles& files, const Manifest& manifest,
+                            VerifyReport& report) {
+  CALDERA_ASSIGN_OR_RETURN(const std::vector<std::string> names, files.Names());
   for (const std::string& name : names) {
     const bool ours = name == kManifestFile || name == kRunFile;
-    if (!ours && !checkpoint.manifest.files.contains(name)) report.extra.push_back(name);
+    if (!ours && !manifest.files.contains(name)) report.extra.push_back(name);
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-bool HasManifest(const std::string& directory) {
-  const auto path = ToPath(directory);
-  return path.ok() && base::Exists(*path + "/" + kManifestFile);
+absl::StatusOr<bool> HasManifest(const std::string& directory) {
+  const auto files = OpenPlace(directory);
+  if (absl::IsNotFound(files.status())) return false;
+  CALDERA_RETURN_IF_ERROR(files.status());
+  const absl::Status status = (*files)->Size(kManifestFile).status();
+  if (absl::IsNotFound(status)) return false;
+  CALDERA_RETURN_IF_ERROR(status);
+  return true;
 }
 
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& directory) {
-  CALDERA_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadManifest(directory));
-  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenDirectory(checkpoint.directory));
+  CALDERA_ASSIGN_OR_RETURN(const auto files, OpenPlace(directory));
+  CALDERA_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadManifest(*files));
   for (const auto& [file, listed] : checkpoint.manifest.files) {
-    const absl::Status status =
-        CheckFile(fd.get(), checkpoint.directory, file, listed, Depth::kSize);
+    const absl::Status status = CheckFile(*files, file, listed, Depth::kSize);
     if (absl::IsNotFound(status)) {
-      return base::DataLoss("{}: listed in the manifest but missing",
-                            checkpoint.directory + "/" + file);
+      return base::DataLoss("{}: listed in the manifest but missing", files->NameOf(file));
     }
     CALDERA_RETURN_IF_ERROR(status);
   }
@@ -100,13 +198,12 @@ absl::Status VerifyReport::status() const {
 
 absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory,
                                               const VerifyProgress& progress) {
-  CALDERA_ASSIGN_OR_RETURN(const Checkpoint checkpoint, ReadManifest(directory));
-  CALDERA_ASSIGN_OR_RETURN(const base::UniqueFd fd, OpenDirectory(checkpoint.directory));
+  CALDERA_ASSIGN_OR_RETURN(const auto files, OpenPlace(directory));
+  CALDERA_ASSIGN_OR_RETURN(const Checkpoint checkpoint, ReadManifest(*files));
   VerifyReport report;
   for (const auto& [file, listed] : checkpoint.manifest.files) {
     if (progress) progress(file);
-    const absl::Status status =
-        CheckFile(fd.get(), checkpoint.directory, file, listed, Depth::kDigest);
+    const absl::Status status = CheckFile(*files, file, listed, Depth::kDigest);
     if (absl::IsNotFound(status)) {
       report.missing.push_back(file);
     } else if (absl::IsDataLoss(status)) {
@@ -116,7 +213,7 @@ absl::StatusOr<VerifyReport> VerifyCheckpoint(const std::string& directory,
       report.bytes_read += listed.size;
     }
   }
-  CALDERA_RETURN_IF_ERROR(ListExtraFiles(fd.get(), checkpoint, report));
+  CALDERA_RETURN_IF_ERROR(ListExtraFiles(*files, checkpoint.manifest, report));
   return report;
 }
 

@@ -18,13 +18,14 @@ struct Checkpoint {
   std::string manifest_sha256;  // of the manifest's bytes: names the whole checkpoint
 };
 
-// Whether the directory holds a manifest, readable or not.
-bool HasManifest(const std::string& directory);
+// Directories are paths or URIs (open_files.h): of this machine, a bucket or a web server.
 
-// Reads the manifest of `directory` (a path or a file:// URI) and checks that every listed file is
-// there with its size, without reading them. NOT_FOUND "no checkpoint in DIR: manifest.json is
-// missing"; DATA_LOSS naming the manifest's bad field, or the file that is missing or has another
-// size.
+// Whether the directory holds a manifest, readable or not. An error means that nobody knows.
+absl::StatusOr<bool> HasManifest(const std::string& directory);
+
+// Reads the manifest of `directory` and checks that every listed file is there with its size,
+// without reading them. NOT_FOUND "no checkpoint in DIR: manifest.json is missing"; DATA_LOSS
+// naming the manifest's bad field, or the file that is missing or has another size.
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& directory);
 
 // What VerifyCheckpoint found; file names in order. Extra files harm nothing, they are not of the

@@ -3,7 +3,8 @@
 // Every request here may be executed twice by the server without harm; so after a timeout, a lost
 // answer, 429, 500, 502, 503 or 504 it is sent again with exponential backoff, until
 // S3ClientOptions::patience is over. A request carries the SHA-256 of its body, which the server
-// checks. Thread rule: every method may be called from several threads at once.
+// checks, unless its sender says otherwise. Thread rule: every method may be called from several
+// threads at once.
 #ifndef CALDERA_COMMON_STORE_S3_CLIENT_H_
 #define CALDERA_COMMON_STORE_S3_CLIENT_H_
 
@@ -31,6 +32,9 @@ struct S3ClientOptions {
 
 // kOnce: for what is not worth waiting for, such as tidying up on the way out of an error.
 enum class Attempts { kUntilPatienceEnds, kOnce };
+
+// For S3Request::body_sha256: the server does not compare the body with anything.
+inline constexpr char kUnsignedPayload[] = "UNSIGNED-PAYLOAD";
 
 struct S3Request {
   std::string method = {};

@@ -12,8 +12,8 @@ S3PartStream::S3PartStream(const S3Client* client, const MultipartUpload* upload
                            const PartOptions& options)
     : client_(client), upload_(upload), options_(options) {}
 
-S3PartStream::~S3PartStream() {
-  for (Part& part : in_flight_) part.wait();
+void S3PartStream::Settle() {
+  for (std::future<Sent>& part : in_flight_) part.wait();
 }
 
 absl::Status S3PartStream::Append(std::span<const std::byte> bytes) {
@@ -48,20 +48,26 @@ absl::Status S3PartStream::Send() {
   const auto limit = static_cast<std::size_t>(options_.in_flight);
   if (in_flight_.size() >= limit) CALDERA_RETURN_IF_ERROR(TakeOldest());
   in_flight_.push_back(
-      std::async(std::launch::async, [this, number, bytes = std::exchange(buffer_, {})] {
-        return UploadPart(*client_, *upload_, number, bytes);
+      std::async(std::launch::async, [this, number, bytes = std::move(buffer_)]() mutable {
+        return Sent{UploadPart(*client_, *upload_, number, bytes), std::move(bytes)};
       }));
+  buffer_.clear();
+  if (spare_.empty()) return absl::OkStatus();
+  buffer_ = std::move(spare_.back());
+  spare_.pop_back();
+  buffer_.clear();
   return absl::OkStatus();
 }
 
 absl::Status S3PartStream::TakeOldest() {
-  absl::StatusOr<std::string> etag = in_flight_.front().get();
+  Sent sent = in_flight_.front().get();
   in_flight_.pop_front();
-  if (absl::IsNotFound(etag.status())) {
+  if (absl::IsNotFound(sent.etag.status())) {
     return base::FailedPrecondition("{}: staging was removed", upload_->location.Uri());
   }
-  CALDERA_RETURN_IF_ERROR(etag.status());
-  etags_.push_back(*std::move(etag));
+  CALDERA_RETURN_IF_ERROR(sent.etag.status());
+  etags_.push_back(*std::move(sent.etag));
+  spare_.push_back(std::move(sent.buffer));
   return absl::OkStatus();
 }
 

@@ -16,16 +16,15 @@
 namespace caldera::store {
 
 struct PartOptions {
-  std::size_t bytes = std::size_t{8} << 20;  // of each but the last; Amazon's wants 5 MiB at least
-  int in_flight = 4;
+  std::size_t bytes = std::size_t{16} << 20;  // of each but the last; Amazon's wants 5 MiB at least
+  int in_flight = 3;
 };
 
 // One thread at a time. Memory: bytes x (in_flight + 1). The client and the upload outlive it.
 class S3PartStream {
  public:
   S3PartStream(const S3Client* client, const MultipartUpload* upload, const PartOptions& options);
-  // Waits for the parts in flight.
-  ~S3PartStream();
+  ~S3PartStream() { Settle(); }
   S3PartStream(const S3PartStream&) = delete;
   S3PartStream& operator=(const S3PartStream&) = delete;
 
@@ -35,11 +34,16 @@ class S3PartStream {
   // Everything so far fits into one part, which was not sent.
   bool IsUnsent() const { return etags_.empty() && in_flight_.empty(); }
   std::span<const std::byte> buffer() const { return buffer_; }
+  // Waits for the parts in flight, whatever becomes of them: before an upload is aborted.
+  void Settle();
   // Sends the rest and waits: the ETags of all parts.
   absl::StatusOr<std::vector<std::string>> Finish();
 
  private:
-  using Part = std::future<absl::StatusOr<std::string>>;
+  struct Sent {
+    absl::StatusOr<std::string> etag;
+    std::vector<std::byte> buffer;  // to be filled again: fresh pages cost as much as hashing
+  };
   absl::Status TryAppend(std::span<const std::byte> bytes);
   absl::Status Send();
   absl::Status TakeOldest();  // waits for it
@@ -49,7 +53,8 @@ class S3PartStream {
   const PartOptions options_;
   std::vector<std::byte> buffer_;   // of the part being filled
   std::vector<std::string> etags_;  // of the parts that have arrived
-  std::deque<Part> in_flight_;
+  std::deque<std::future<Sent>> in_flight_;
+  std::vector<std::vector<std::byte>> spare_;
   absl::Status broken_;
 };
 

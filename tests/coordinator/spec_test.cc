@@ -121,12 +121,28 @@ TEST(Spec, RankStaysBelowTheSmallestSideOfEveryMatrix) {
   EXPECT_THAT(violations[0].description, testing::HasSubstr("self_attn.k_proj"));
 }
 
-TEST(Spec, AcceptsOnlyAbsoluteLocalPlaces) {
-  EXPECT_EQ(*PathOfUri("file:///a/b/"), "/a/b");
-  EXPECT_EQ(*PathOfUri("/a"), "/a");
-  for (const char* bad : {"", "a/b", "s3://b/k", "file://host/a", "/a/../b", "/a\nb"}) {
-    EXPECT_EQ(PathOfUri(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+TEST(Spec, KeepsPlacesInOneForm) {
+  v1::JobSpec spec = GoodSpec();
+  spec.set_model_uri("https://host/model/");
+  spec.set_output_uri("s3://bucket/out/");
+  spec.mutable_calibration()->set_uri("/a/text.txt");
+  spec = WithDefaults(spec);
+  EXPECT_EQ(spec.model_uri(), "https://host/model");
+  EXPECT_EQ(spec.output_uri(), "s3://bucket/out");
+  EXPECT_EQ(spec.calibration().uri(), "file:///a/text.txt");
+  EXPECT_TRUE(CheckSpec(spec).empty());
+}
+
+TEST(Spec, RefusesPlacesThatNobodyReachesOrThatHoldSecrets) {
+  v1::JobSpec spec = GoodSpec();
+  for (const char* bad : {"a/b", "gopher://b/k", "file://host/a", "/a/../b", "/a\nb", "s3://B/k",
+                          "s3://bucket/../k", "https://host/m?token=x", "https://u:p@host/m"}) {
+    spec.set_model_uri(bad);
+    EXPECT_THAT(FieldsOf(CheckSpec(spec)), testing::ElementsAre("model_uri")) << bad;
   }
+  spec = GoodSpec();
+  spec.set_output_uri("https://host/out");
+  EXPECT_THAT(FieldsOf(CheckSpec(spec)), testing::ElementsAre("output_uri"));
 }
 
 TEST(Spec, JobIdsAreShortLowerCaseNames) {

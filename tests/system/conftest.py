@@ -49,7 +49,7 @@ def make_model(tmp_path_factory):
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory):
     """A running S3Server (s3_server.py)."""
-    ports = [clusters.free_port() for _ in range(3)]
+    ports = [clusters.free_port() for _ in range(4)]
     server = s3_server.S3Server(tmp_path_factory.mktemp("s3") / "server", ports)
     try:
         yield server.start()

@@ -47,7 +47,7 @@ admin socket = {folder}/$name.asok
 log file = {folder}/$name.log
 keyring = {folder}/keyring
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={folder}/tls.pem
 rgw dns name = localhost
 rgw data = {folder}/rgw
 rgw user quota bucket sync interval = 1
@@ -57,14 +57,19 @@ rgw user quota sync interval = 1
 
 
 class S3Server:
-    """Started by start(); `environment` is what a program needs to reach it."""
+    """Started by start(); `environment` is what a program needs to reach it.
+
+    `ports`: four free ones, for the monitor (two), http and https.
+    """
 
     def __init__(self, folder, ports):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
-        self.mon1, self.mon2, self.port = ports
+        self.mon1, self.mon2, self.port, self.tls_port = ports
         self.processes = []
         self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.tls_endpoint = f"https://127.0.0.1:{self.tls_port}"
+        self.authority = self.folder / "tls.crt"
 
     @property
     def environment(self):
@@ -72,12 +77,25 @@ class S3Server:
                 "AWS_ENDPOINT_URL_S3": self.endpoint, "AWS_REGION": "us-east-1",
                 "AWS_SHARED_CREDENTIALS_FILE": "", "AWS_PROFILE": ""}
 
+    @property
+    def tls_environment(self):
+        """The same over https."""
+        return {**self.environment, "AWS_ENDPOINT_URL_S3": self.tls_endpoint,
+                "AWS_CA_BUNDLE": str(self.authority)}
+
     def start(self):
         fsid = str(uuid.uuid4())
         for name in ("mon", "osd", "rgw"):
             (self.folder / name).mkdir()
         (self.folder / "ceph.conf").write_text(CONFIG.format(
-            fsid=fsid, folder=self.folder, mon1=self.mon1, mon2=self.mon2, port=self.port))
+            fsid=fsid, folder=self.folder, mon1=self.mon1, mon2=self.mon2, port=self.port,
+            tls_port=self.tls_port))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", self.folder / "tls.key", "-out", self.authority],
+                       check=True, capture_output=True)
+        (self.folder / "tls.pem").write_bytes(
+            (self.folder / "tls.key").read_bytes() + self.authority.read_bytes())
         self._run("ceph-authtool", "--create-keyring", self.folder / "keyring", "--gen-key", "-n",
                   "mon.", "--cap", "mon", "allow *")
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a",

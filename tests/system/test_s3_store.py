@@ -1,5 +1,6 @@
 """The S3 store against a real S3 server, plain and through a proxy that breaks requests."""
 
+import os
 import re
 import subprocess
 
@@ -8,6 +9,8 @@ import pytest
 import cluster as clusters
 import s3_proxy
 import s3_server
+
+AUTH, NOT_FOUND = 4, 3
 
 
 def environment_of(s3, endpoint=None):
@@ -56,3 +59,48 @@ def test_the_same_holds_while_requests_fail(s3, buckets):
         assert all(proxy.counts.get(name) for name in s3_proxy.NAMES), proxy.counts
     finally:
         proxy.stop()
+
+
+def test_the_contract_holds_over_https(s3, buckets):
+    environment = {**environment_of(s3), **s3.tls_environment, **buckets}
+    # Virtual hosts have no certificate here.
+    passed = run_store_tests(
+        environment, "S3/CheckpointStoreContract.*:Server/S3StoreTest.*-*VirtualHosts*")
+    assert passed >= 28
+
+
+def test_a_certificate_of_another_authority_is_refused(s3, buckets):
+    environment = {**environment_of(s3, s3.tls_endpoint), "AWS_CA_BUNDLE": ""}
+    done = clusters.caldera("inspect", f"s3://{buckets['CALDERA_TEST_S3_BUCKET']}/x",
+                            environment=environment)
+    assert done.returncode == AUTH and "certificate" in done.stderr, done.stderr
+
+
+def test_a_wrong_key_is_refused_and_no_secret_is_told(s3, tmp_path):
+    s3.make_bucket("locked")
+    for change, reason in (({"AWS_SECRET_ACCESS_KEY": "hushhush"}, "SignatureDoesNotMatch"),
+                           ({"AWS_ACCESS_KEY_ID": "NOBODY"}, "InvalidAccessKeyId"),
+                           ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+                             "HOME": str(tmp_path)}, "no S3 credentials")):
+        environment = {**environment_of(s3), **change}
+        done = clusters.caldera("inspect", "s3://locked/x", environment=environment)
+        assert (done.returncode, reason in done.stderr) == (AUTH, True), done.stderr
+        coordinator = subprocess.run(
+            [clusters.BIN / "caldera-coordinator", "--listen", "127.0.0.1:0", "--state-dir",
+             tmp_path / "state", "--store", "s3://locked/store"], env=environment,
+            capture_output=True, text=True, timeout=clusters.PATIENCE)
+        assert coordinator.returncode == 1 and reason in coordinator.stderr, coordinator.stderr
+        told = done.stdout + done.stderr + coordinator.stdout + coordinator.stderr
+        assert "hushhush" not in told and s3_server.SECRET_KEY not in told
+
+
+def test_keys_may_come_from_a_profile(s3, tmp_path):
+    profile = tmp_path / "keys"
+    profile.write_text(f"[lab]\naws_access_key_id = {s3_server.ACCESS_KEY}\n"
+                       f"aws_secret_access_key = {s3_server.SECRET_KEY}\n"
+                       f"endpoint_url = {s3.endpoint}\n")
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = clusters.caldera("inspect", "s3://locked-not/x", environment={
+        **bare, "AWS_SHARED_CREDENTIALS_FILE": str(profile), "AWS_PROFILE": "lab"})
+    # The keys were good: what is missing is the bucket.
+    assert done.returncode == NOT_FOUND and "s3://locked-not" in done.stderr, done.stderr

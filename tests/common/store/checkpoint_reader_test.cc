@@ -47,7 +47,8 @@ TEST_F(CheckpointReaderTest, OpensByPathAndByUri) {
 
 TEST_F(CheckpointReaderTest, TrustsNoDirectoryWithoutAManifest) {
   Remove("manifest.json");
-  EXPECT_FALSE(HasManifest(directory()));
+  EXPECT_FALSE(HasManifest(directory()).value());
+  EXPECT_FALSE(HasManifest(directory() + "/none").value());
   const absl::Status status = OpenCheckpoint(directory()).status();
   EXPECT_TRUE(absl::IsNotFound(status));
   EXPECT_THAT(base::MessageOf(status), HasSubstr("manifest.json is missing"));
