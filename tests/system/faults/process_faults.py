@@ -74,7 +74,9 @@ def drain_worker(scene):
         return False
     # mpirun forwards SIGUSR1 and kills its ranks after SIGTERM.
     scene.workers[name].send_signal(signal.SIGUSR1 if name == "mpi" else signal.SIGTERM)
-    assert scene.workers[name].wait(timeout=clusters.PATIENCE) == 0, scene.cluster.logs()
+    code = scene.workers[name].wait(timeout=clusters.PATIENCE)
+    # On a busy machine the step in flight may outlast --hang-seconds.
+    assert code == 0 or "ending this process" in scene.cluster.log(name), scene.cluster.logs()
     return True
 
 
