@@ -33,12 +33,14 @@ DispatchClient::DispatchClient(std::shared_ptr<v1::DispatchService::StubInterfac
       patience_(patience),
       observer_(std::move(observer)) {}
 
-void DispatchClient::ReadClock(absl::Time sent,
-                               const google::protobuf::Timestamp& coordinator) const {
-  if (!observer_.on_clock || coordinator.seconds() == 0) return;
+void DispatchClient::ReadClock(absl::Time sent, const google::protobuf::Timestamp& coordinator) {
+  if (coordinator.seconds() == 0) return;
+  const absl::Time received = absl::Now();
   const absl::Time theirs =
       absl::FromUnixSeconds(coordinator.seconds()) + absl::Nanoseconds(coordinator.nanos());
-  observer_.on_clock({sent, absl::Now(), theirs});
+  coordinator_ahead_milliseconds_ =
+      absl::ToInt64Milliseconds(theirs - (sent + (received - sent) / 2));
+  if (observer_.on_clock) observer_.on_clock({sent, received, theirs});
 }
 
 template <typename Call>
@@ -83,7 +85,9 @@ absl::StatusOr<v1::AcquireLeaseResponse> DispatchClient::AcquireLease(absl::Dura
   request.set_incarnation(identity_.incarnation);
   request.set_wait_seconds(static_cast<std::int32_t>(absl::ToInt64Seconds(wait)));
   if (available_until != absl::InfiniteFuture()) {
-    request.mutable_available_until()->set_seconds(absl::ToUnixSeconds(available_until));
+    // In the coordinator's time: what counts there is its clock.
+    const absl::Duration ahead = absl::Milliseconds(coordinator_ahead_milliseconds_.load());
+    request.mutable_available_until()->set_seconds(absl::ToUnixSeconds(available_until + ahead));
   }
   v1::AcquireLeaseResponse response;
   grpc::ClientContext context;

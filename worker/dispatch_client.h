@@ -51,7 +51,7 @@ class DispatchClient {
 
   absl::StatusOr<v1::RegisterResponse> Register();
   // Waits up to `wait` on the server for a lease; an answer without one is not an error. Nothing is
-  // given that would not be done by `available_until`.
+  // given that would not be done by `available_until`, by this host's clock.
   absl::StatusOr<v1::AcquireLeaseResponse> AcquireLease(
       absl::Duration wait, absl::Time available_until = absl::InfiniteFuture());
   // One try only: the next heartbeat is the retry. Fills in worker id and incarnation.
@@ -72,12 +72,13 @@ class DispatchClient {
  private:
   template <typename Call>
   absl::Status Retry(Call call);
-  void ReadClock(absl::Time sent, const google::protobuf::Timestamp& coordinator) const;
+  void ReadClock(absl::Time sent, const google::protobuf::Timestamp& coordinator);
 
   std::shared_ptr<v1::DispatchService::StubInterface> stub_;
   WorkerIdentity identity_;
   absl::Duration patience_;
   const DispatchObserver observer_;
+  std::atomic<std::int64_t> coordinator_ahead_milliseconds_{0};  // by the last answer that told
   std::atomic<bool> stopped_{false};
   base::Mutex mutex_;
   grpc::ClientContext* polling_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of the long poll under way

@@ -123,6 +123,17 @@ TEST_F(DispatchClientTest, ReadsTheCoordinatorsClock) {
   }
 }
 
+TEST_F(DispatchClientTest, TellsTheEndOfItsTimeByTheCoordinatorsClock) {
+  service_.SetTime(absl::Now() + absl::Hours(1));
+  ASSERT_TRUE(client_->Register().ok());
+  const absl::Time end = absl::FromUnixSeconds(2'000'000'000);
+
+  ASSERT_TRUE(client_->AcquireLease(absl::ZeroDuration(), end).ok());
+
+  EXPECT_NEAR(static_cast<double>(service_.acquisitions().front().available_until().seconds()),
+              2'000'003'600.0, 5);
+}
+
 TEST_F(DispatchClientTest, DoesNotRetryAStaleLease) {
   service_.FailCalls(1, base::FailedPrecondition("stale lease"));
 
