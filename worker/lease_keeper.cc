@@ -1,9 +1,9 @@
 #include "worker/lease_keeper.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/base/status.h"
 
@@ -12,6 +12,11 @@ namespace {
 
 // Signals are noticed within this time.
 constexpr absl::Duration kTick = absl::Milliseconds(200);
+
+// A clock that nobody sets: where NTP turns back an hour, heartbeats must not pause for an hour.
+absl::Time SteadyNow() {
+  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
 
 }  // namespace
 
@@ -67,9 +72,9 @@ void LeaseKeeper::Watch() {
 }
 
 bool LeaseKeeper::Sleep(absl::Duration pause) {
-  const absl::Time wake = absl::Now() + pause;
+  const absl::Time wake = SteadyNow() + pause;
   base::MutexLock lock(mutex_);
-  while (!done_ && absl::Now() < wake) done_changed_.WaitFor(mutex_, wake - absl::Now());
+  while (!done_ && SteadyNow() < wake) done_changed_.WaitFor(mutex_, wake - SteadyNow());
   return !done_;
 }
 
@@ -97,8 +102,8 @@ void LeaseKeeper::Beat() {
 void LeaseKeeper::CheckDrain() {
   base::MutexLock lock(mutex_);
   if (!drain_.requested() && !told_to_drain_) return;
-  if (drain_started_ == absl::InfiniteFuture()) drain_started_ = absl::Now();
-  if (absl::Now() - drain_started_ > options_.drain_timeout && stop_reason_.ok()) {
+  if (drain_started_ == absl::InfiniteFuture()) drain_started_ = SteadyNow();
+  if (SteadyNow() - drain_started_ > options_.drain_timeout && stop_reason_.ok()) {
     stop_reason_ = base::Cancelled("drained: the matrix in flight did not fit the drain timeout");
   }
 }
@@ -108,8 +113,8 @@ void LeaseKeeper::CheckHang() {
   {
     base::MutexLock lock(mutex_);
     if (stop_reason_.ok() || done_) return;
-    if (hung_since_ == absl::InfiniteFuture()) hung_since_ = absl::Now();
-    if (absl::Now() - hung_since_ < options_.hang_timeout) return;
+    if (hung_since_ == absl::InfiniteFuture()) hung_since_ = SteadyNow();
+    if (SteadyNow() - hung_since_ < options_.hang_timeout) return;
     what = fmt::format("lease {} is to stop ({}) and has not for {}, last seen at \"{}\"",
                        lease_id_, base::MessageOf(stop_reason_),
                        absl::FormatDuration(options_.hang_timeout), status_);
