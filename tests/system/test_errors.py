@@ -230,7 +230,7 @@ def test_a_worker_without_a_coordinator_says_whom_it_waits_for_and_gives_up(tmp_
                           capture_output=True, text=True, env=clusters.ENVIRONMENT, timeout=60)
     assert done.returncode == FAILED, done
     assert f"coordinator {address} does not answer, trying for 1 s" in done.stderr
-    assert done.stderr.splitlines()[-1].count(address) == 1
+    assert f"coordinator {address}: " in done.stderr.splitlines()[-1]
     assert time.monotonic() - started < 30
 
 
@@ -288,8 +288,10 @@ def test_clients_without_a_coordinator_exit_with_5():
 def test_a_taken_port_is_named(tmp_path, start_cluster, flag):
     first = start_cluster()
     taken = first.address if flag == "--listen" else f"127.0.0.1:{first.metrics_port}"
-    done = subprocess.run([clusters.BIN / "caldera-coordinator", "--listen", "127.0.0.1:0", "--state-dir",
-                           tmp_path / "second", flag, taken], capture_output=True, text=True, timeout=60)
+    flags = {"--listen": "127.0.0.1:0", flag: taken}
+    done = subprocess.run([clusters.BIN / "caldera-coordinator", "--state-dir", tmp_path / "second",
+                           *(word for pair in flags.items() for word in pair)],
+                          capture_output=True, text=True, timeout=60)
     assert done.returncode == FAILED, done
     assert taken in done.stderr and "Address already in use" in done.stderr
 
