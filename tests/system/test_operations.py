@@ -326,8 +326,7 @@ def job_not_wanted(scene, undisturbed):
     scene.in_the_middle()
     scene.recipe.do()
     scene.recipe.over(code=NOT_FOUND)
-    left = list((cluster.store / "receipts").glob("*/*")) if (cluster.store / "receipts").exists() else []
-    assert left == []
+    clusters.wait_for(lambda: not list((cluster.store / "receipts").glob("*/*")), "the end of the receipts")
 
 
 @scenario("A worker has to go")
