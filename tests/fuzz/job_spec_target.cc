@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/store/open_files.h"
 #include "coordinator/spec.h"
 #include "tests/common/model/test_files.h"
 #include "tests/fuzz/targets.h"
@@ -34,7 +35,8 @@ Verdict Check(const v1::JobSpec& given) {
   if (!status.ok()) return Verdict::kRefused;
   CALDERA_CHECK(coordinator::WithDefaults(spec).SerializeAsString() == spec.SerializeAsString(),
                 "the defaults of a spec with defaults are others");
-  CALDERA_CHECK(coordinator::PathOfUri(spec.output_uri()).ok(), "\"{}\" is no place",
+  const auto output = store::NormalUri(spec.output_uri(), store::UriUse::kPublish);
+  CALDERA_CHECK(output.ok() && *output == spec.output_uri(), "\"{}\" is no place",
                 spec.output_uri());
   UseWithModel(spec);
   return Verdict::kAccepted;
