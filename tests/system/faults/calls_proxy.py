@@ -158,7 +158,7 @@ async def as_future(call):
 
 async def pass_on(error, context):
     """The status with its details, which the trailing metadata carries."""
-    await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
+    await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
 
 
 async def read_orders(faults):
