@@ -1,6 +1,7 @@
 #include "common/rpc/grpc_log.h"
 
 #include <gmock/gmock.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <gtest/gtest.h>
 
@@ -33,11 +34,14 @@ TEST(RepeatFilter, RemembersOnlySoMany) {
 }
 
 TEST(RouteGrpcLog, TurnsMessagesOfGrpcIntoLinesOfOurs) {
+  // Before it is started gRPC says nothing at all.
+  grpc_init();
   std::ostringstream stream;
   RouteGrpcLog(base::Logger::ToStream(stream, {}));
   gpr_log(GPR_ERROR, "a handshake failed");
   gpr_log(GPR_ERROR, "a handshake failed");
   RouteGrpcLog({});
+  grpc_shutdown();
   const std::string lines = stream.str();
   EXPECT_THAT(lines, HasSubstr("\"level\":\"warning\",\"message\":\"gRPC: a handshake failed\""));
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 1);
