@@ -309,7 +309,7 @@ def job_drifted(scene, undisturbed):
     text = scene.folder / "text.txt"
     shutil.copy(scene.flags[1], text)
     scene.flags = ["--calibration", text, *JOB]
-    scene.recipe.set(MODEL=scene.model, TEXT=text)
+    scene.recipe.set(MODEL=scene.model, TEXT=text, JOB_FLAGS=" ".join(map(str, JOB)))
     scene.in_the_middle()
     cluster.caldera_json("cancel", scene.name)
     with open(text, "a") as file:
@@ -317,7 +317,7 @@ def job_drifted(scene, undisturbed):
     assert "calibration.sha256" in scene.recipe.shows(code=CONFLICT)
     scene.recipe.do()
     scene.recipe.over()
-    assert cluster.caldera("verify", scene.output).returncode == 0
+    assert clusters.caldera("verify", scene.output).returncode == 0
 
 
 @scenario("A job is not wanted any more")
