@@ -30,7 +30,7 @@ def start_coordinator(tmp_path):
             assert time.monotonic() < deadline, "the coordinator did not start"
             time.sleep(0.05)
         text = pathlib.Path(log.name).read_text()
-        port = int(text.split("metrics port ")[1].split('"')[0].split()[0])
+        port = int(text.split("metrics port ")[1].split('"')[0].split(",")[0].split()[0])
         yield lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
                                              timeout=10).read().decode()
     finally:

@@ -189,11 +189,11 @@ def test_a_disk_too_small_is_refused_at_once(make_model, texts, tmp_path):
 def test_a_disk_that_fills_up_fails_the_job(model, texts, tmp_path, start_cluster, access):
     with small_disk(tmp_path / "disk", "2m") as disk:
         cluster = start_cluster(store=disk / "store", coordinator_flags=[
-            "--backoff-seconds", 0.1, "--max-failures", 2])
+            "--backoff-seconds", 0.1, "--max-failures", 2, "--store-patience", 1])
         job = cluster.submit(model, disk / "out", "--calibration", texts["calibration"],
                              "--samples", 8, "--seq-len", 32, "--rank", 4)
         fill(disk)
-        cluster.start_worker(flags=["--store-access", access])
+        cluster.start_worker(flags=["--store-access", access, "--store-patience", 1, "--patience", 2])
         done = cluster.caldera("wait", job, "-o", "jsonl")
         assert_error(done, FAILED, "No space left", str(disk))
         assert not (disk / "out" / "manifest.json").exists()
