@@ -44,7 +44,7 @@ def test_a_cancelled_job_frees_its_worker_in_the_middle_of_a_matrix(make_model, 
     cancelled = time.monotonic()
     clusters.wait_for(lambda: "ended" in cluster.log("worker"), "the end of the task", pause=.05)
     print(f"{ranks} ranks: {time.monotonic() - cancelled:.1f} s from the cancellation to the end of the task")
-    assert "matrix.committed" not in types(cluster, job)
+    assert types(cluster, job).count("matrix.committed") < len(checkpoints.PROJECTIONS)
     # The same processes take on the next job.
     assert worker.poll() is None
     small = make_model("llama2", hidden_size=64, intermediate_size=128, num_hidden_layers=1)

@@ -80,11 +80,6 @@ def tokens(tmp_path_factory):
 class SecureCluster(clusters.Cluster):
     """A cluster whose programs get variables of their own."""
 
-    def _start(self, command, name, variables=()):
-        with open(self.folder / f"{name}.log", "ab") as log:
-            return subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
-                                    stderr=log, env=environment(variables), start_new_session=True)
-
     def run(self, variables, command, *arguments):
         """caldera as somebody with these variables."""
         return subprocess.run(
@@ -94,7 +89,7 @@ class SecureCluster(clusters.Cluster):
     def start_worker_as(self, variables, name="worker", flags=()):
         command = [clusters.BIN / "caldera-worker", "--coordinator", self.address, "--worker-id", name,
                    "--threads", 1, "--drain-timeout", 0, *flags]
-        self.workers.append(self._start(command, name, variables))
+        self.workers.append(self._start(command, name, clusters.LOCAL, environment(variables)))
         return self.workers[-1]
 
     def lines(self, name="coordinator"):
