@@ -10,7 +10,8 @@ namespace {
 constexpr std::int32_t kDefaultRank = 64;
 
 std::string ToUri(const std::string& path) {
-  if (path.find("://") != std::string::npos) return path;
+  // Empty: the coordinator says which field is missing.
+  if (path.empty() || path.find("://") != std::string::npos) return path;
   std::string absolute = std::filesystem::absolute(path).lexically_normal().string();
   if (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
   return "file://" + absolute;

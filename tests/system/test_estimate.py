@@ -98,7 +98,7 @@ def test_the_rates_of_another_machine_replace_those_of_this_one(make_model, tmp_
 def test_a_coordinator_says_the_same_of_the_model_on_its_host(make_model, start_cluster, tmp_path):
     model, rates = make_model("smollm2", **SMALL), tmp_path / "rates.json"
     flags = ["--rank", 8, "--q-bits", 2.5, "--workers", 3, "--cores", 2, "--rates", rates]
-    rates.write_text(json.dumps(cluster.caldera_json("estimate", model)))
+    rates.write_text(json.dumps(cluster.caldera_json("estimate", model, "--rank", 8)))
     here = cluster.caldera_json("estimate", model, *flags)
     running = start_cluster()
     assert running.caldera_json("estimate", model, *flags) == here
