@@ -12,6 +12,8 @@ namespace caldera::bench {
 namespace {
 
 constexpr absl::Duration kHeartbeat = absl::Seconds(15);
+// Workers begin at so many points of the time that a lease takes, not all at once.
+constexpr int kPhases = 500;
 // The one call that is not a step of its worker.
 constexpr char kBeside[] = "Heartbeat";
 
@@ -37,6 +39,7 @@ std::string Fleet::error() {
 
 SimulatedWorker::SimulatedWorker(Fleet* fleet, const std::string& address, int number)
     : fleet_(fleet),
+      delay_(number % kPhases * fleet->pause * (model::kProjectionCount + 1) / kPhases),
       id_(fmt::format("simulated-{}", number)),
       stub_(v1::DispatchService::NewStub(OwnChannel(address))) {}
 
@@ -94,7 +97,7 @@ void SimulatedWorker::Start() {
        [this](const v1::RegisterResponse& /*response*/, absl::Duration took) {
          fleet_->latencies.Add("Register", took);
          last_heartbeat_ = absl::Now();
-         Acquire();
+         fleet_->pacer.At(absl::Now() + delay_, [this] { Acquire(); });
        });
 }
 

@@ -76,6 +76,7 @@ class SimulatedWorker {
   Request Fenced() const;
 
   Fleet* const fleet_;
+  const absl::Duration delay_;  // before the first lease
   const std::string id_;
   const std::unique_ptr<v1::DispatchService::Stub> stub_;
   v1::Lease lease_;
