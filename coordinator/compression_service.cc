@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* CompressionService::ResumeCompressionJob(
 grpc::ServerUnaryReactor* CompressionService::DeleteCompressionJob(
     grpc::CallbackServerContext* context, const v1::DeleteCompressionJobRequest* request,
     google::protobuf::Empty* /*response*/) {
-  return RunStatus(guard_->Admit(context, __func__, *request), pools_.quick,
+  return RunStatus(guard_->Admit(context, __func__, *request), pools_.slow,
                    [this, request] { return coordinator_->DeleteJob(request->name()); });
 }
 

@@ -163,7 +163,8 @@ absl::Status Coordinator::DeleteJob(const std::string& name) {
     objects = ClusterCore::ObjectsOf(*job, ClusterCore::ObjectScope::kAll);
     CALDERA_RETURN_IF_ERROR(jobs_.Delete(id));
   }
-  LeaveToClerk(since, [this, id, objects] {
+  // The caller may submit the same again at once: its objects must not go while they are made anew.
+  RunOnClerk(since, [this, id, objects] {
     receipts_.Remove(id);
     RemoveUnused(objects);
   });

@@ -54,6 +54,7 @@ class Coordinator {
   absl::StatusOr<v1::CompressionJob> CancelJob(const std::string& name);
   // Plans again first, to see whether anything has drifted.
   absl::StatusOr<v1::CompressionJob> ResumeJob(const v1::ResumeCompressionJobRequest& request);
+  // Returns when the objects that only this job had are gone.
   absl::Status DeleteJob(const std::string& name);
   absl::StatusOr<v1::ListLayersResponse> ListLayers(const v1::ListLayersRequest& request);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
@@ -133,6 +134,8 @@ class Coordinator {
   void RunWhenDurable(CommitQueue::Position since, Calls calls);
   // Runs `work` on the clerk once what was applied since then is durable; drops it if that is lost.
   void LeaveToClerk(CommitQueue::Position since, std::function<void()> work);
+  // The same, and waits for its end.
+  void RunOnClerk(CommitQueue::Position since, const std::function<void()>& work);
   void ReloadAfterLoss();
 
   absl::StatusOr<v1::ObjectRef> MakeShard(const LeaseView& view,

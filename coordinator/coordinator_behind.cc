@@ -1,5 +1,6 @@
 // Coordinator: what happens behind its answers. Who waited is served, durable changes are
 // announced, receipts written, objects removed, and memory is loaded again after a loss.
+#include <future>
 #include <utility>
 
 #include "common/base/status.h"
@@ -166,6 +167,17 @@ void Coordinator::LeaveToClerk(CommitQueue::Position since, std::function<void()
     if (durable.ok()) clerk_.Post(work);
   });
   RunWhenDurable(since, std::move(calls));
+}
+
+void Coordinator::RunOnClerk(CommitQueue::Position since, const std::function<void()>& work) {
+  std::promise<void> over;
+  Calls calls;
+  calls.push_back([&](const absl::Status& durable) {
+    if (durable.ok()) clerk_.Post(work);
+    clerk_.Post([&over] { over.set_value(); });
+  });
+  RunWhenDurable(since, std::move(calls));
+  over.get_future().wait();
 }
 
 void Coordinator::ReloadAfterLoss() {

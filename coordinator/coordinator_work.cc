@@ -26,6 +26,13 @@ absl::Status CheckObject(const v1::ObjectRef& object, const store::CheckpointSto
                                object.size());
 }
 
+// An object that was there when the worker had it stored may have gone with another job that had
+// the same bytes: ABORTED, and the next attempt makes it again.
+absl::Status GoneIsAborted(const absl::Status& status) {
+  if (!absl::IsNotFound(status)) return status;
+  return base::Aborted("{}: it is to be made again", base::MessageOf(status));
+}
+
 // Errors that another attempt of the same completion may not meet.
 bool IsTransient(const absl::Status& status) {
   return status.code() == absl::StatusCode::kUnavailable ||
@@ -91,7 +98,8 @@ absl::StatusOr<v1::CommitMatrixResponse> Coordinator::CommitMatrix(
   expected.decomposition.set_q_bits(QBitsOf(view.job.job.spec(), view.task, projection));
   const Pins pins(this, {request.matrix().object().sha256()});
   CALDERA_RETURN_IF_ERROR(pins.status());
-  CALDERA_RETURN_IF_ERROR(CheckMatrixObject(request.matrix(), expected, *dependencies_.store));
+  CALDERA_RETURN_IF_ERROR(
+      GoneIsAborted(CheckMatrixObject(request.matrix(), expected, *dependencies_.store)));
   const CommitQueue::Position since = Position();
   absl::StatusOr<v1::CommitMatrixResponse> response;
   MatrixRecord committed;
@@ -119,7 +127,7 @@ absl::Status Coordinator::CommitHessians(const v1::CommitHessiansRequest& reques
   const Pins pins(this, objects);
   CALDERA_RETURN_IF_ERROR(pins.status());
   for (const v1::HessianRef& hessian : request.hessians()) {
-    CALDERA_RETURN_IF_ERROR(CheckObject(hessian.object(), *dependencies_.store));
+    CALDERA_RETURN_IF_ERROR(GoneIsAborted(CheckObject(hessian.object(), *dependencies_.store)));
   }
   const CommitQueue::Position since = Position();
   base::JobId job;
@@ -147,8 +155,8 @@ absl::StatusOr<v1::ObjectRef> Coordinator::MakeShard(const LeaseView& view,
     return v1::ObjectRef();
   }
   if (view.task.kind == TaskKind::kEmbeddings) {
-    CALDERA_RETURN_IF_ERROR(
-        OpenSafetensorsObject(dependencies_.store, request.shard().sha256()).status());
+    CALDERA_RETURN_IF_ERROR(GoneIsAborted(
+        OpenSafetensorsObject(dependencies_.store, request.shard().sha256()).status()));
     return request.shard();
   }
   return AssembleShard(view);
@@ -205,7 +213,7 @@ absl::Status Coordinator::FinishTask(const LeaseView& view,
   }
   const Pins pins(this, {shard.sha256()});
   CALDERA_RETURN_IF_ERROR(pins.status());
-  CALDERA_RETURN_IF_ERROR(CheckObject(shard, *dependencies_.store));
+  CALDERA_RETURN_IF_ERROR(GoneIsAborted(CheckObject(shard, *dependencies_.store)));
   Section section(this);
   return leases_.Complete(request, shard);
 }

@@ -338,9 +338,26 @@ TEST(Coordinator, OnlyAnEndedJobIsDeletedAndItsObjectsGoWithIt) {
   Must(cluster.coordinator().DeleteJob("compressionJobs/a"));
   EXPECT_EQ(ReasonOf(cluster.coordinator().GetJob("compressionJobs/a").status()),
             kReasonJobNotFound);
-  cluster.Drain();
   EXPECT_EQ(ObjectsIn(cluster.path("store")), 0U);
   EXPECT_TRUE(Must(store::VerifyCheckpoint(cluster.path("out"))).status().ok());
+}
+
+TEST(Coordinator, AMatrixWhoseObjectHasGoneWithAnotherJobIsMadeAgain) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker worker(&cluster, "w1");
+  const v1::Lease lease = worker.WorkUntilCompress();
+  v1::CommitMatrixRequest request;
+  request.set_lease_id(lease.lease_id());
+  request.set_attempt(lease.attempt());
+  v1::ObjectRef gone;
+  gone.set_sha256(std::string(64, 'a'));
+  gone.set_size(10);
+  *request.mutable_matrix() = TinyMatrix(lease.task().compress().layer(), 0, gone);
+  const absl::Status status = cluster.coordinator().CommitMatrix(request).status();
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  Must(worker.Fail(lease, status));
+  EXPECT_EQ(cluster.Get("a").state(), v1::RUNNING);
 }
 
 TEST(Coordinator, HessiansGoWhenTheCheckpointIsPublished) {
