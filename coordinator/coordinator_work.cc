@@ -33,13 +33,6 @@ absl::Status GoneIsAborted(const absl::Status& status) {
   return base::Aborted("{}: it is to be made again", base::MessageOf(status));
 }
 
-// Errors that another attempt of the same completion may not meet.
-bool IsTransient(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kAborted ||
-         status.code() == absl::StatusCode::kResourceExhausted;
-}
-
 }  // namespace
 
 absl::Status Coordinator::WriteProbe() {
@@ -252,7 +245,7 @@ void Coordinator::PublishJob(const base::JobId& job) {
     FinishJob(job, *result);
     return;
   }
-  if (IsTransient(result.status()) && PostponePublishing(job, result.status())) return;
+  if (base::IsRetryableWork(result.status()) && PostponePublishing(job, result.status())) return;
   if (result.status().code() == absl::StatusCode::kDataLoss) observer().StoreVerifyFailed();
   const CommitQueue::Position since = Position();
   FailJob(job, base::WithContext(result.status(), "publishing"));
