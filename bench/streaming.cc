@@ -4,6 +4,7 @@
 // workers do: chunks, checksums and digests on both sides, a synced object in the end. Prints one
 // JSON object.
 #include <grpcpp/grpcpp.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -57,8 +58,7 @@ std::vector<std::byte> Noise(std::size_t size) {
 }
 
 // A lease to upload under.
-v1::Lease TakeLease(coordinator::Process* process, const std::string& directory) {
-  const auto channel = Must(rpc::MakeChannel(process->address(), {}));
+v1::Lease TakeLease(const std::shared_ptr<grpc::Channel>& channel, const std::string& directory) {
   const auto users = v1::CompressionService::NewStub(channel);
   const auto workers = v1::DispatchService::NewStub(channel);
   v1::CreateCompressionJobRequest create;
@@ -82,26 +82,49 @@ v1::Lease TakeLease(coordinator::Process* process, const std::string& directory)
   return acquired.lease();
 }
 
-// Seconds of one upload.
-double Upload(v1::CheckpointService::Stub* stub, const v1::Lease& lease,
-              const std::vector<std::byte>& bytes) {
-  base::SystemClock clock;
-  const absl::Time start = absl::Now();
-  Must(rpc::Upload(*stub, {base::NewUuid(), lease.lease_id(), lease.attempt()}, bytes, {}, clock)
-           .status());
-  return absl::ToDoubleSeconds(absl::Now() - start);
+struct Cost {
+  double seconds = 0;
+  double cpu_seconds = 0;  // of the process, so of both ends
+};
+
+double CpuSeconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// Seconds of the same chunks without anything else.
-double Send(v1::CheckpointService::Stub* stub, const std::vector<v1::WriteRequest>& chunks) {
+template <typename Work>
+Cost Measure(const Work& work) {
+  const double cpu_start = CpuSeconds();
   const absl::Time start = absl::Now();
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = stub->Write(&context, &response);
-  for (const v1::WriteRequest& chunk : chunks) stream->Write(chunk);
-  stream->WritesDone();
-  Must(rpc::FromGrpc(stream->Finish()));
-  return absl::ToDoubleSeconds(absl::Now() - start);
+  work();
+  return {absl::ToDoubleSeconds(absl::Now() - start), CpuSeconds() - cpu_start};
+}
+
+// One upload.
+Cost Upload(const std::shared_ptr<grpc::Channel>& channel, const v1::Lease& lease,
+            const rpc::SharedBytes& bytes) {
+  base::SystemClock clock;
+  return Measure([&] {
+    Must(
+        rpc::Upload(channel, {base::NewUuid(), lease.lease_id(), lease.attempt()}, bytes, {}, clock)
+            .status());
+  });
+}
+
+// The same chunks without anything else.
+Cost Send(v1::CheckpointService::Stub* stub, const std::vector<v1::WriteRequest>& chunks) {
+  return Measure([&] {
+    grpc::ClientContext context;
+    v1::WriteResponse response;
+    const auto stream = stub->Write(&context, &response);
+    for (const v1::WriteRequest& chunk : chunks) stream->Write(chunk);
+    stream->WritesDone();
+    Must(rpc::FromGrpc(stream->Finish()));
+  });
 }
 
 std::vector<v1::WriteRequest> ChunksOf(const std::vector<std::byte>& bytes) {
@@ -117,36 +140,47 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-nlohmann::ordered_json Run(const std::string& directory, int mebibytes, int rounds) {
-  const std::vector<std::byte> bytes = Noise(static_cast<std::size_t>(mebibytes) << 20U);
-  PlainService plain;
-  const auto server = Must(rpc::Server::Start({}, {&plain}));
+double Median(const std::vector<Cost>& costs, double Cost::*member) {
+  std::vector<double> values;
+  for (const Cost& cost : costs) values.push_back(cost.*member);
+  return Median(values);
+}
+
+nlohmann::ordered_json Run(const std::string& directory, const rpc::TlsFiles& tls, int mebibytes,
+                           int rounds) {
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(
+      Noise(static_cast<std::size_t>(mebibytes) << 20U));
+  PlainService forgetting;
+  const auto server = Must(rpc::Server::Start({.tls = tls}, {&forgetting}));
   base::SystemClock clock;
   coordinator::ProcessOptions options;
   options.state_dir = directory + "/state";
+  options.server.tls = tls;
   const auto process = Must(coordinator::Process::Start(options, &clock, {}));
-  const v1::Lease lease = TakeLease(process.get(), directory);
+  const auto store_channel = Must(rpc::MakeChannel(process->address(), {.tls = tls}));
+  const v1::Lease lease = TakeLease(store_channel, directory);
   const auto to_plain =
-      v1::CheckpointService::NewStub(Must(rpc::MakeChannel(server->address(), {})));
-  const auto to_store =
-      v1::CheckpointService::NewStub(Must(rpc::MakeChannel(process->address(), {})));
-  const std::string digest = base::Sha256Hex(bytes);
-  const std::vector<v1::WriteRequest> chunks = ChunksOf(bytes);
-  std::vector<double> plain_seconds;
-  std::vector<double> store_seconds;
+      v1::CheckpointService::NewStub(Must(rpc::MakeChannel(server->address(), {.tls = tls})));
+  const std::string digest = base::Sha256Hex(*bytes);
+  const std::vector<v1::WriteRequest> chunks = ChunksOf(*bytes);
+  std::vector<Cost> plain;
+  std::vector<Cost> store;
   std::vector<double> ratios;
   for (int round = 0; round < rounds; ++round) {
-    plain_seconds.push_back(Send(to_plain.get(), chunks));
-    store_seconds.push_back(Upload(to_store.get(), lease, bytes));
-    ratios.push_back(plain_seconds.back() / store_seconds.back());
+    plain.push_back(Send(to_plain.get(), chunks));
+    store.push_back(Upload(store_channel, lease, bytes));
+    ratios.push_back(plain.back().seconds / store.back().seconds);
     // The same bytes again must be written again.
     Must(process->coordinator().store().RemoveObject(digest));
   }
   nlohmann::ordered_json json;
   json["mebibytes"] = mebibytes;
   json["rounds"] = rounds;
-  json["plain_mebibytes_per_second"] = mebibytes / Median(plain_seconds);
-  json["store_mebibytes_per_second"] = mebibytes / Median(store_seconds);
+  json["tls"] = !tls.empty();
+  json["plain_mebibytes_per_second"] = mebibytes / Median(plain, &Cost::seconds);
+  json["store_mebibytes_per_second"] = mebibytes / Median(store, &Cost::seconds);
+  json["plain_cpu_seconds"] = Median(plain, &Cost::cpu_seconds);
+  json["store_cpu_seconds"] = Median(store, &Cost::cpu_seconds);
   json["ratio_median"] = Median(ratios);
   json["ratios"] = ratios;
   return json;
@@ -157,12 +191,18 @@ nlohmann::ordered_json Run(const std::string& directory, int mebibytes, int roun
 
 int main(int argc, char** argv) {
   std::string directory;
+  caldera::rpc::TlsFiles tls;
   int mebibytes = 512;
   int rounds = 5;
   CLI::App app{"Uploads through the service against a plain gRPC stream"};
   app.add_option("--directory", directory, "empty; for the store")->required();
   app.add_option("--mebibytes", mebibytes, "of the object")->check(CLI::PositiveNumber);
   app.add_option("--rounds", rounds)->check(CLI::PositiveNumber);
+  CLI::Option* certificate = app.add_option(
+      "--certificate", tls.certificate_file,
+      "of 127.0.0.1, signed by itself: both streams over mutual TLS, as between hosts");
+  app.add_option("--key", tls.key_file, "of the certificate")->needs(certificate);
   CLI11_PARSE(app, argc, argv);
-  std::printf("%s\n", caldera::bench::Run(directory, mebibytes, rounds).dump(2).c_str());
+  tls.ca_file = tls.certificate_file;
+  std::printf("%s\n", caldera::bench::Run(directory, tls, mebibytes, rounds).dump(2).c_str());
 }

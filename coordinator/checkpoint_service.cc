@@ -1,7 +1,9 @@
 #include "coordinator/checkpoint_service.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -91,76 +93,98 @@ class ReadReactor : public grpc::ServerWriteReactor<v1::ReadResponse> {
   v1::ReadResponse response_;
 };
 
-// A Write stream: while one message is taken on the pool, gRPC reads the next.
-class WriteReactor : public grpc::ServerReadReactor<v1::WriteRequest> {
+// A Write stream: while one message is taken on the pool, gRPC reads the next ones.
+class WriteReactor : public grpc::ServerReadReactor<grpc::ByteBuffer> {
  public:
-  WriteReactor(Uploads* uploads, ThreadPool* pool, v1::WriteResponse* response)
+  WriteReactor(Uploads* uploads, ThreadPool* pool, grpc::ByteBuffer* response)
       : uploads_(uploads), pool_(pool), response_(response) {
-    StartRead(&requests_[0]);
+    StartRead(&incoming_);
   }
 
   void OnReadDone(bool ok) override {
+    bool take = false;
     {
       base::MutexLock lock(mutex_);
-      (ok ? arrived_ : ended_) = true;
-      // Whoever is busy goes on with it; after Finish nobody does.
-      if (busy_) return;
-      busy_ = true;
+      reading_ = false;
+      if (ok) {
+        arrived_.emplace_back().Swap(&incoming_);
+        ReadOn();
+      } else {
+        ended_ = true;
+      }
+      take = !std::exchange(taking_, true);
     }
-    GoOn();
+    if (take) pool_->Post([this] { TakeAll(); });
   }
 
   void OnDone() override { std::unique_ptr<WriteReactor> owned(this); }
 
  private:
-  // Only while busy_; the last thing a thread does with the reactor.
-  void GoOn() {
-    v1::WriteRequest* request = nullptr;
-    {
-      base::MutexLock lock(mutex_);
-      if (!arrived_ && !ended_) {
-        busy_ = false;
-        return;
-      }
-      if (arrived_) request = &requests_[std::exchange(reading_, 1 - reading_)];
-      arrived_ = false;
-    }
-    if (request == nullptr) {
-      Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream ended before finish"));
-      return;
-    }
-    if (!request->finish()) StartRead(&requests_[reading_]);
-    pool_->Post([this, request] { Take(*request); });
+  void ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (reading_ || ended_ || arrived_.size() == kReadAhead) return;
+    reading_ = true;
+    StartRead(&incoming_);
   }
 
-  void Take(const v1::WriteRequest& request) {
-    const absl::Status limits = CheckRequestLimits(request);
-    if (!limits.ok()) {
-      Finish(rpc::ToGrpc(limits));
+  // While taking_, which stays so after Finish: then nobody touches the reactor any more.
+  void TakeAll() {
+    while (true) {
+      std::optional<grpc::ByteBuffer> buffer;
+      {
+        base::MutexLock lock(mutex_);
+        if (!arrived_.empty()) {
+          buffer.emplace().Swap(&arrived_.front());
+          arrived_.pop_front();
+          ReadOn();
+        } else if (!ended_) {
+          taking_ = false;
+          return;
+        }
+      }
+      const std::optional<grpc::Status> end =
+          buffer.has_value()
+              ? Take(*buffer)
+              : grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream ended before finish");
+      if (!end.has_value()) continue;
+      {
+        base::MutexLock lock(mutex_);
+        ended_ = true;  // what comes now is not read
+      }
+      Finish(*end);
       return;
     }
-    if (key_.upload_id.empty()) key_ = {request.upload_id(), FenceOf(request)};
-    const absl::StatusOr<std::optional<v1::ObjectRef>> result = uploads_->Write(key_, request);
-    if (!result.ok()) {
-      Finish(rpc::ToGrpc(result.status()));
-    } else if (result->has_value()) {
-      *response_->mutable_object() = **result;
-      Finish(grpc::Status::OK);
-    } else {
-      GoOn();
-    }
   }
+
+  // What ends the call, if anything.
+  std::optional<grpc::Status> Take(const grpc::ByteBuffer& buffer) {
+    const absl::StatusOr<std::optional<v1::ObjectRef>> result = Write(buffer);
+    if (!result.ok()) return rpc::ToGrpc(result.status());
+    if (!result->has_value()) return std::nullopt;
+    v1::WriteResponse response;
+    *response.mutable_object() = **result;
+    bool owned = false;
+    return grpc::SerializationTraits<v1::WriteResponse>::Serialize(response, response_, &owned);
+  }
+
+  absl::StatusOr<std::optional<v1::ObjectRef>> Write(const grpc::ByteBuffer& buffer) {
+    CALDERA_ASSIGN_OR_RETURN(const rpc::WriteMessage message, rpc::WriteMessage::Decode(buffer));
+    CALDERA_RETURN_IF_ERROR(CheckRequestLimits(message.header()));
+    if (key_.upload_id.empty()) key_ = {message.header().upload_id(), FenceOf(message.header())};
+    return uploads_->Write(key_, message);
+  }
+
+  static constexpr std::size_t kReadAhead = 4;  // messages, so MiB of a stream
 
   Uploads* const uploads_;
   ThreadPool* const pool_;
-  v1::WriteResponse* const response_;
+  grpc::ByteBuffer* const response_;
   Uploads::Key key_;
-  v1::WriteRequest requests_[2];
-  int reading_ = 0;  // the one that gRPC fills; changed while no read is under way
+  grpc::ByteBuffer incoming_;  // gRPC's while it reads
   base::Mutex mutex_;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a message is being taken; stays after Finish
-  bool arrived_ ABSL_GUARDED_BY(mutex_) = false;
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<grpc::ByteBuffer> arrived_ ABSL_GUARDED_BY(mutex_);
+  bool reading_ ABSL_GUARDED_BY(mutex_) = true;
+  bool taking_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // no message comes, or none is wanted
 };
 
 }  // namespace
@@ -182,11 +206,11 @@ grpc::ServerWriteReactor<v1::ReadResponse>* CheckpointService::Read(
   return std::make_unique<ReadReactor>(coordinator_, pools_.slow.pool, *request).release();
 }
 
-grpc::ServerReadReactor<v1::WriteRequest>* CheckpointService::Write(
-    grpc::CallbackServerContext* context, v1::WriteResponse* response) {
+grpc::ServerReadReactor<grpc::ByteBuffer>* CheckpointService::Write(
+    grpc::CallbackServerContext* context, grpc::ByteBuffer* response) {
   const Admission admission = guard_->Admit(context, __func__);
   if (!admission.status.ok()) {
-    return Refuse<grpc::ServerReadReactor<v1::WriteRequest>>(admission.status);
+    return Refuse<grpc::ServerReadReactor<grpc::ByteBuffer>>(admission.status);
   }
   return std::make_unique<WriteReactor>(uploads_, pools_.slow.pool, response).release();
 }

@@ -10,8 +10,15 @@
 
 namespace caldera::coordinator {
 
+// Write takes its messages as they arrive (write_message.h).
+using CheckpointServiceBase = v1::CheckpointService::WithRawCallbackMethod_Write<
+    v1::CheckpointService::WithCallbackMethod_ListFiles<
+        v1::CheckpointService::WithCallbackMethod_Read<
+            v1::CheckpointService::WithCallbackMethod_QueryWriteStatus<
+                v1::CheckpointService::Service>>>>;
+
 // Borrows all. Thread-safe.
-class CheckpointService final : public v1::CheckpointService::CallbackService {
+class CheckpointService final : public CheckpointServiceBase {
  public:
   CheckpointService(Coordinator* coordinator, Uploads* uploads, const AccessGuard* guard,
                     CallPools pools)
@@ -22,8 +29,8 @@ class CheckpointService final : public v1::CheckpointService::CallbackService {
                                       v1::ListFilesResponse* response) override;
   grpc::ServerWriteReactor<v1::ReadResponse>* Read(grpc::CallbackServerContext* context,
                                                    const v1::ReadRequest* request) override;
-  grpc::ServerReadReactor<v1::WriteRequest>* Write(grpc::CallbackServerContext* context,
-                                                   v1::WriteResponse* response) override;
+  grpc::ServerReadReactor<grpc::ByteBuffer>* Write(grpc::CallbackServerContext* context,
+                                                   grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* QueryWriteStatus(grpc::CallbackServerContext* context,
                                              const v1::QueryWriteStatusRequest* request,
                                              v1::QueryWriteStatusResponse* response) override;

@@ -6,7 +6,6 @@
 
 #include "absl/strings/ascii.h"
 #include "common/base/status.h"
-#include "common/rpc/chunked.h"
 #include "coordinator/error_details.h"
 
 namespace caldera::coordinator {
@@ -29,7 +28,6 @@ struct Exception {
 constexpr Exception kExceptions[] = {
     {"google.rpc.Status.message", kLongestError},  // of FailLease: logs of a failed tool, say
     {"google.protobuf.Any.value", kLongestError},
-    {"caldera.v1.WriteRequest.data", rpc::kChunkBytes},
 };
 
 std::size_t LimitOf(const FieldDescriptor& field) {

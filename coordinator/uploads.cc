@@ -26,29 +26,31 @@ absl::StatusOr<std::shared_ptr<Uploads::Upload>> Uploads::Find(const Key& key) {
 }
 
 absl::StatusOr<std::optional<v1::ObjectRef>> Uploads::Write(const Key& key,
-                                                            const v1::WriteRequest& request) {
+                                                            const rpc::WriteMessage& message) {
   CALDERA_ASSIGN_OR_RETURN(const std::shared_ptr<Upload> upload, Find(key));
   base::MutexLock lock(upload->mutex);
   if (upload->object.has_value()) return upload->object;
-  if (request.offset() != static_cast<std::int64_t>(upload->size)) {
+  const v1::WriteRequest& header = message.header();
+  if (header.offset() != static_cast<std::int64_t>(upload->size)) {
     return base::Aborted("upload {}: offset {} where {} is expected", key.upload_id,
-                         request.offset(), upload->size);
+                         header.offset(), upload->size);
   }
-  CALDERA_RETURN_IF_ERROR(rpc::CheckChunk(request, upload->size));
+  CALDERA_RETURN_IF_ERROR(rpc::CheckChunk(message, upload->size));
   if (upload->writer == nullptr) {
     CALDERA_ASSIGN_OR_RETURN(upload->writer,
                              coordinator_->store().Stage("upload-" + key.upload_id));
   }
-  const std::span<const char> data(request.data());
-  const absl::Status appended = upload->writer->Append(std::as_bytes(data));
-  if (!appended.ok()) {
-    // What was staged is in doubt: the upload starts again from nothing.
-    upload->writer.reset();
-    upload->size = 0;
-    return appended;
+  for (const std::span<const std::byte> piece : message.pieces()) {
+    const absl::Status appended = upload->writer->Append(piece);
+    if (!appended.ok()) {
+      // What was staged is in doubt: the upload starts again from nothing.
+      upload->writer.reset();
+      upload->size = 0;
+      return appended;
+    }
   }
-  upload->size += request.data().size();
-  if (!request.finish()) return std::optional<v1::ObjectRef>();
+  upload->size += message.size();
+  if (!header.finish()) return std::optional<v1::ObjectRef>();
   CALDERA_ASSIGN_OR_RETURN(const v1::ObjectRef object, Finish(upload.get()));
   return std::optional(object);
 }

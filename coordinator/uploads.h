@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "caldera/v1/checkpoint.pb.h"
 #include "common/base/mutex.h"
+#include "common/rpc/write_message.h"
 #include "common/store/checkpoint_store.h"
 #include "coordinator/coordinator.h"
 
@@ -33,7 +34,7 @@ class Uploads {
   // offset, DATA_LOSS a wrong CRC, STALE_LEASE a lease that is over. With `finish` the object is
   // committed and returned; repeating the finished upload returns it again.
   absl::StatusOr<std::optional<v1::ObjectRef>> Write(const Key& key,
-                                                     const v1::WriteRequest& request);
+                                                     const rpc::WriteMessage& message);
   // Bytes held so far; 0 for an unknown upload.
   absl::StatusOr<std::int64_t> CommittedSize(const Key& key);
 

@@ -120,8 +120,7 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
                         absl::Seconds(flags.patience_seconds), Tell(flags, log, metrics, skew));
   base::SystemClock clock;
   const auto metered = MakeMeteredCommunicator(ranks, metrics);
-  const LeaderParts parts{
-      client, {v1::CheckpointService::NewStub(channel), &clock}, *metered, drain_signal, log};
+  const LeaderParts parts{client, {channel, &clock}, *metered, drain_signal, log};
   LeaderOptions options;
   options.reach = flags.store_access == "stream" ? Reach::kStreamed : Reach::kDirect;
   CALDERA_ASSIGN_OR_RETURN(options.roots, base::AllowedRoots::Make(flags.allow_roots));

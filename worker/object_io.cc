@@ -59,11 +59,10 @@ class DirectObjectIo final : public ObjectIo {
 
 // Everything a transfer of one lease needs.
 struct Connection {
-  std::shared_ptr<v1::CheckpointService::StubInterface> stub;
+  CheckpointAccess access;
   std::string job;
   std::string lease_id;
   int attempt = 0;
-  base::Clock* clock = nullptr;
 };
 
 class StreamedSink final : public ObjectSink {
@@ -71,18 +70,19 @@ class StreamedSink final : public ObjectSink {
   explicit StreamedSink(const Connection& connection) : connection_(connection) {}
 
   absl::Status Append(std::span<const std::byte> bytes) override {
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    bytes_->insert(bytes_->end(), bytes.begin(), bytes.end());
     return absl::OkStatus();
   }
 
   absl::StatusOr<v1::ObjectRef> Finish() override {
     const rpc::UploadIdentity identity{base::NewUuid(), connection_.lease_id, connection_.attempt};
-    return rpc::Upload(*connection_.stub, identity, bytes_, {}, *connection_.clock);
+    const CheckpointAccess& access = connection_.access;
+    return rpc::Upload(access.channel, identity, bytes_, {}, *access.clock);
   }
 
  private:
   const Connection connection_;
-  std::vector<std::byte> bytes_;
+  const std::shared_ptr<std::vector<std::byte>> bytes_ = std::make_shared<std::vector<std::byte>>();
 };
 
 class StreamedObjectIo final : public ObjectIo {
@@ -94,8 +94,8 @@ class StreamedObjectIo final : public ObjectIo {
     request.set_job(connection_.job);
     request.mutable_location()->set_object(object.sha256());
     std::vector<std::byte> bytes(static_cast<std::size_t>(object.size()));
-    CALDERA_RETURN_IF_ERROR(
-        rpc::DownloadInto(*connection_.stub, request, {}, *connection_.clock, bytes));
+    const CheckpointAccess& access = connection_.access;
+    CALDERA_RETURN_IF_ERROR(rpc::DownloadInto(*access.stub, request, {}, *access.clock, bytes));
     CALDERA_RETURN_IF_ERROR(CheckDigest(object, bytes));
     return bytes;
   }
@@ -121,11 +121,10 @@ std::unique_ptr<ObjectIo> MakeDirectObjectIo(store::CheckpointStore& store,
   return std::make_unique<DirectObjectIo>(store, lease);
 }
 
-std::unique_ptr<ObjectIo> MakeStreamedObjectIo(
-    std::shared_ptr<v1::CheckpointService::StubInterface> stub, const v1::Lease& lease,
-    base::Clock& clock) {
+std::unique_ptr<ObjectIo> MakeStreamedObjectIo(const CheckpointAccess& access,
+                                               const v1::Lease& lease) {
   return std::make_unique<StreamedObjectIo>(
-      Connection{std::move(stub), lease.job(), lease.lease_id(), lease.attempt(), &clock});
+      Connection{access, lease.job(), lease.lease_id(), lease.attempt()});
 }
 
 }  // namespace caldera::worker

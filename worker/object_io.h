@@ -18,6 +18,7 @@
 #include "caldera/v1/dispatch.pb.h"
 #include "common/base/clock.h"
 #include "common/store/checkpoint_store.h"
+#include "worker/remote_files.h"
 
 namespace caldera::worker {
 
@@ -43,9 +44,8 @@ class ObjectIo {
 // For one lease; `store` must outlive it. An object written through the second is held in memory
 // until Finish sends it.
 std::unique_ptr<ObjectIo> MakeDirectObjectIo(store::CheckpointStore& store, const v1::Lease& lease);
-std::unique_ptr<ObjectIo> MakeStreamedObjectIo(
-    std::shared_ptr<v1::CheckpointService::StubInterface> stub, const v1::Lease& lease,
-    base::Clock& clock);
+std::unique_ptr<ObjectIo> MakeStreamedObjectIo(const CheckpointAccess& access,
+                                               const v1::Lease& lease);
 
 }  // namespace caldera::worker
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "caldera/v1/checkpoint.grpc.pb.h"
@@ -15,6 +16,13 @@ namespace caldera::worker {
 
 // How this worker reaches the coordinator's bytes; the clock outlives whoever holds a copy.
 struct CheckpointAccess {
+  CheckpointAccess() = default;
+  CheckpointAccess(std::shared_ptr<grpc::Channel> to, base::Clock* clock_to_use)
+      : channel(std::move(to)),
+        stub(v1::CheckpointService::NewStub(channel)),
+        clock(clock_to_use) {}
+
+  std::shared_ptr<grpc::Channel> channel;
   std::shared_ptr<v1::CheckpointService::StubInterface> stub;
   base::Clock* clock = nullptr;
 };

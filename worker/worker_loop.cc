@@ -171,11 +171,10 @@ class LeaderLoop {
         {heartbeat_, options_.drain_timeout, options_.hang_timeout, options_.on_hang});
     CALDERA_RETURN_IF_ERROR(OpenInputs(lease));
     const StorePatience patience = PatienceOf(keeper, log);
-    const auto objects = MakePatientObjectIo(
-        store_ != nullptr
-            ? MakeDirectObjectIo(*store_, lease)
-            : MakeStreamedObjectIo(parts_.checkpoint.stub, lease, *parts_.checkpoint.clock),
-        patience);
+    const auto objects =
+        MakePatientObjectIo(store_ != nullptr ? MakeDirectObjectIo(*store_, lease)
+                                              : MakeStreamedObjectIo(parts_.checkpoint, lease),
+                            patience);
     Leader leader{*inputs_, *objects, parts_.client, keeper};
     v1::CompleteLeaseRequest done;
     if (lease.task().has_embeddings()) {

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <future>
 #include <memory>
 
 #include "common/base/crc32c.h"
-#include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status_conversion.h"
@@ -109,9 +107,13 @@ class Download {
 // One upload over any number of streams.
 class ObjectUpload {
  public:
-  ObjectUpload(CheckpointStub& stub, const UploadIdentity& identity,
-               std::span<const std::byte> bytes, const TransferOptions& options)
-      : stub_(stub), identity_(identity), bytes_(bytes), options_(options) {}
+  ObjectUpload(const std::shared_ptr<grpc::Channel>& channel, const UploadIdentity& identity,
+               const SharedBytes& bytes, const TransferOptions& options)
+      : channel_(channel),
+        stub_(v1::CheckpointService::NewStub(channel)),
+        identity_(identity),
+        bytes_(bytes),
+        options_(options) {}
 
   bool done() const { return done_; }
   const v1::ObjectRef& object() const { return object_; }
@@ -137,13 +139,13 @@ class ObjectUpload {
     request.set_lease_id(identity_.lease_id);
     request.set_attempt(identity_.attempt);
     v1::QueryWriteStatusResponse response;
-    const absl::Status status = FromGrpc(stub_.QueryWriteStatus(&context, request, &response));
+    const absl::Status status = FromGrpc(stub_->QueryWriteStatus(&context, request, &response));
     // A server that restarted has forgotten the upload; it begins again.
     committed_ = absl::IsNotFound(status) ? 0 : static_cast<std::size_t>(response.committed_size());
     if (!status.ok() && !absl::IsNotFound(status)) return status;
-    if (committed_ > bytes_.size()) {
+    if (committed_ > bytes_->size()) {
       return base::DataLoss("upload {}: server has {} bytes of {}", identity_.upload_id, committed_,
-                            bytes_.size());
+                            bytes_->size());
     }
     return absl::OkStatus();
   }
@@ -152,17 +154,21 @@ class ObjectUpload {
     grpc::ClientContext context;
     SetTimeout(context, options_.stream_timeout);
     v1::WriteResponse response;
-    const auto stream = stub_.Write(&context, &response);
-    v1::WriteRequest request;
-    request.set_upload_id(identity_.upload_id);
-    request.set_lease_id(identity_.lease_id);
-    request.set_attempt(identity_.attempt);
+    const auto stream = StartWrite(&context, &response);
+    v1::WriteRequest header;
+    header.set_upload_id(identity_.upload_id);
+    header.set_lease_id(identity_.lease_id);
+    header.set_attempt(identity_.attempt);
     bool open = true;
     do {
-      offset += FillRequest(offset, request);
-      open = stream->Write(request);
-      request.Clear();
-    } while (open && offset < bytes_.size());
+      const std::size_t size = std::min(kChunkBytes, bytes_->size() - offset);
+      header.set_offset(static_cast<std::int64_t>(offset));
+      header.set_crc32c(base::Crc32c(std::span(*bytes_).subspan(offset, size)));
+      header.set_finish(offset + size == bytes_->size());
+      open = stream->Write(EncodeWrite(header, bytes_, offset, size));
+      header.Clear();
+      offset += size;
+    } while (open && offset < bytes_->size());
     if (open) stream->WritesDone();
     const absl::Status status = FromGrpc(stream->Finish());
     done_ = status.ok();
@@ -171,19 +177,22 @@ class ObjectUpload {
     return base::WithContext(status, "upload " + identity_.upload_id);
   }
 
-  std::size_t FillRequest(std::size_t offset, v1::WriteRequest& request) const {
-    const std::size_t size = std::min(kChunkBytes, bytes_.size() - offset);
-    const auto chunk = bytes_.subspan(offset, size);
-    request.set_offset(static_cast<std::int64_t>(offset));
-    request.set_data(chunk.data(), size);
-    request.set_crc32c(base::Crc32c(chunk));
-    request.set_finish(offset + size == bytes_.size());
-    return size;
+  // What stub_->Write() does, for messages that are encoded already.
+  std::unique_ptr<grpc::ClientWriter<grpc::ByteBuffer>> StartWrite(
+      grpc::ClientContext* context, v1::WriteResponse* response) const {
+    static const std::string name =
+        std::string("/") + v1::CheckpointService::service_full_name() + "/Write";
+    const grpc::internal::RpcMethod method(name.c_str(),
+                                           grpc::internal::RpcMethod::CLIENT_STREAMING, channel_);
+    return std::unique_ptr<grpc::ClientWriter<grpc::ByteBuffer>>(
+        grpc::internal::ClientWriterFactory<grpc::ByteBuffer>::Create(channel_.get(), method,
+                                                                      context, response));
   }
 
-  CheckpointStub& stub_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::CheckpointService::Stub> stub_;
   const UploadIdentity& identity_;
-  const std::span<const std::byte> bytes_;
+  const SharedBytes bytes_;
   const TransferOptions& options_;
   v1::ObjectRef object_;
   std::size_t committed_ = 0;
@@ -227,19 +236,15 @@ absl::Status DownloadInto(CheckpointStub& stub, const v1::ReadRequest& request,
       .status();
 }
 
-absl::StatusOr<v1::ObjectRef> Upload(CheckpointStub& stub, const UploadIdentity& identity,
-                                     std::span<const std::byte> bytes,
+absl::StatusOr<v1::ObjectRef> Upload(const std::shared_ptr<grpc::Channel>& channel,
+                                     const UploadIdentity& identity, const SharedBytes& bytes,
                                      const TransferOptions& options, base::Clock& clock) {
-  ObjectUpload upload(stub, identity, bytes, options);
-  // Beside the transfer: hashing takes about as long.
-  std::future<std::string> hashing =
-      std::async(std::launch::async, [bytes] { return base::Sha256Hex(bytes); });
+  ObjectUpload upload(channel, identity, bytes, options);
   CALDERA_RETURN_IF_ERROR(RunToEnd(upload, options, clock));
   const v1::ObjectRef& object = upload.object();
-  const std::string digest = hashing.get();
-  if (object.sha256() != digest || object.size() != static_cast<std::int64_t>(bytes.size())) {
-    return base::DataLoss("upload {}: server stored {} ({} bytes), sent {} ({} bytes)",
-                          identity.upload_id, object.sha256(), object.size(), digest, bytes.size());
+  if (object.size() != static_cast<std::int64_t>(bytes->size())) {
+    return base::DataLoss("upload {}: server stored {} bytes, sent {}", identity.upload_id,
+                          object.size(), bytes->size());
   }
   return object;
 }
@@ -250,16 +255,19 @@ void FillChunk(std::uint64_t offset, std::span<const std::byte> bytes, v1::ReadR
   response.set_crc32c(base::Crc32c(bytes));
 }
 
-absl::Status CheckChunk(const v1::WriteRequest& request, std::uint64_t expected_offset) {
-  if (request.offset() != static_cast<std::int64_t>(expected_offset)) {
-    return base::DataLoss("chunk at offset {}, expected {}", request.offset(), expected_offset);
+absl::Status CheckChunk(const WriteMessage& message, std::uint64_t expected_offset) {
+  const std::int64_t offset = message.header().offset();
+  if (offset != static_cast<std::int64_t>(expected_offset)) {
+    return base::DataLoss("chunk at offset {}, expected {}", offset, expected_offset);
   }
-  if (request.data().size() > kChunkBytes) {
-    return base::InvalidArgument("chunk at offset {}: {} bytes, at most {} allowed",
-                                 request.offset(), request.data().size(), kChunkBytes);
+  if (message.size() > kChunkBytes) {
+    return base::InvalidArgument("chunk at offset {}: {} bytes, at most {} allowed", offset,
+                                 message.size(), kChunkBytes);
   }
-  if (base::Crc32c(request.data()) != request.crc32c()) {
-    return base::DataLoss("chunk at offset {} does not match its CRC", request.offset());
+  std::uint32_t crc = 0;
+  for (const auto& piece : message.pieces()) crc = base::ExtendCrc32c(crc, piece);
+  if (crc != message.header().crc32c()) {
+    return base::DataLoss("chunk at offset {} does not match its CRC", offset);
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -19,6 +20,7 @@
 #include "caldera/v1/checkpoint.grpc.pb.h"
 #include "common/base/clock.h"
 #include "common/base/retry.h"
+#include "common/rpc/write_message.h"
 
 namespace caldera::rpc {
 
@@ -65,17 +67,19 @@ struct UploadIdentity {
   std::int32_t attempt = 0;
 };
 
-// Uploads `bytes` (which stay alive and unchanged for the call) as one object. Returns the server's
-// name of it after comparing digest and size with ours: DATA_LOSS when they differ.
-absl::StatusOr<caldera::v1::ObjectRef> Upload(CheckpointStub& stub, const UploadIdentity& identity,
-                                              std::span<const std::byte> bytes,
+// Uploads `bytes` as one object, over a channel to a CheckpointService. Returns the server's name
+// of it; DATA_LOSS when it stored another size. Each chunk's CRC is checked where it arrives, and
+// the name is the digest of what was checked: hashing here as well would show nothing new.
+absl::StatusOr<caldera::v1::ObjectRef> Upload(const std::shared_ptr<grpc::Channel>& channel,
+                                              const UploadIdentity& identity,
+                                              const SharedBytes& bytes,
                                               const TransferOptions& options, base::Clock& clock);
 
 // Server side of both directions: fills data and CRC of one chunk, and checks those of one received
 // (DATA_LOSS naming offset).
 void FillChunk(std::uint64_t offset, std::span<const std::byte> bytes,
                caldera::v1::ReadResponse& response);
-absl::Status CheckChunk(const caldera::v1::WriteRequest& request, std::uint64_t expected_offset);
+absl::Status CheckChunk(const WriteMessage& message, std::uint64_t expected_offset);
 
 // "model file x.safetensors", "object ab12...": what errors call a location.
 std::string DescribeLocation(const caldera::v1::Location& location);

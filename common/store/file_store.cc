@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/base/uuid.h"
+#include "common/store/block_file.h"
 #include "common/store/file_publish.h"
 #include "common/store/keys.h"
 #include "common/store/s3_objects.h"
@@ -42,14 +44,13 @@ class FileWriter final : public ObjectWriter {
   }
 
   absl::Status Create() {
-    CALDERA_ASSIGN_OR_RETURN(file_, CreateFileIn(staging_.get(), name_, path_));
+    CALDERA_ASSIGN_OR_RETURN(base::UniqueFd fd, CreateFileIn(staging_.get(), name_, path_));
+    file_.emplace(std::move(fd), path_);
     return absl::OkStatus();
   }
 
   absl::Status Append(std::span<const std::byte> bytes) override {
-    CALDERA_RETURN_IF_ERROR(broken_);
-    broken_ = ToStoreError(base::WriteAll(file_.get(), bytes, path_), path_);
-    if (!broken_.ok()) return broken_;
+    CALDERA_RETURN_IF_ERROR(file_->Append(bytes));
     digest_.Update(bytes);
     size_ += bytes.size();
     return absl::OkStatus();
@@ -58,10 +59,9 @@ class FileWriter final : public ObjectWriter {
   std::uint64_t size() const override { return size_; }
 
   absl::StatusOr<ObjectInfo> Commit() override {
-    CALDERA_RETURN_IF_ERROR(broken_);
+    if (fchmod(file_->fd(), 0444) != 0) return StoreError(errno, path_);
+    CALDERA_RETURN_IF_ERROR(file_->Finish());
     const ObjectInfo info{.sha256 = digest_.HexDigest(), .size = size_};
-    if (fchmod(file_.get(), 0444) != 0) return StoreError(errno, path_);
-    CALDERA_RETURN_IF_ERROR(SyncFd(file_.get(), path_));
     const std::vector<std::string> parts = {"objects", "sha256", info.sha256.substr(0, 2)};
     const std::string object_path = root_path_ + "/" + ObjectKey(info.sha256);
     CALDERA_ASSIGN_OR_RETURN(
@@ -94,10 +94,9 @@ class FileWriter final : public ObjectWriter {
   const base::UniqueFd staging_;
   const std::string name_;
   const std::string path_;
-  base::UniqueFd file_;
+  std::optional<BlockFile> file_;
   base::Sha256 digest_;
   std::uint64_t size_ = 0;
-  absl::Status broken_;
   bool committed_ = false;
 };
 

@@ -59,10 +59,10 @@ class CoordinatorProcess : public testing::Test {
   }
   void Start() {
     process_ = Must(Process::Start(Options(), &clock_, {}));
-    const auto channel = Must(rpc::MakeChannel(process_->address(), {}));
-    users_ = v1::CompressionService::NewStub(channel);
-    workers_ = v1::DispatchService::NewStub(channel);
-    files_ = v1::CheckpointService::NewStub(channel);
+    channel_ = Must(rpc::MakeChannel(process_->address(), {}));
+    users_ = v1::CompressionService::NewStub(channel_);
+    workers_ = v1::DispatchService::NewStub(channel_);
+    files_ = v1::CheckpointService::NewStub(channel_);
   }
   void Stop() {
     process_->Stop(absl::ZeroDuration());
@@ -110,8 +110,8 @@ class CoordinatorProcess : public testing::Test {
   }
   // Uploads through the coordinator, as a worker without the store does.
   v1::ObjectRef Upload(const v1::Lease& lease, const std::vector<std::byte>& bytes) {
-    return Must(rpc::Upload(*files_, {base::NewUuid(), lease.lease_id(), lease.attempt()}, bytes,
-                            {}, clock_));
+    return Must(rpc::Upload(channel_, {base::NewUuid(), lease.lease_id(), lease.attempt()},
+                            std::make_shared<const std::vector<std::byte>>(bytes), {}, clock_));
   }
   template <typename Request>
   Request Fenced(const v1::Lease& lease) {
@@ -158,6 +158,7 @@ class CoordinatorProcess : public testing::Test {
   std::unique_ptr<Process> process_;
   std::unique_ptr<v1::CompressionService::Stub> users_;
   std::unique_ptr<v1::DispatchService::Stub> workers_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::CheckpointService::Stub> files_;
   v1::RegisterResponse registered_;
 };

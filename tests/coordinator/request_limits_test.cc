@@ -67,17 +67,12 @@ TEST(RequestLimits, BoundsTheLengthOfLists) {
   EXPECT_THAT(BadFields(request), ElementsAre("rank_flops"));
 }
 
-TEST(RequestLimits, ErrorsOfWorkersAndChunksMayBeLonger) {
+TEST(RequestLimits, ErrorsOfWorkersMayBeLonger) {
   v1::FailLeaseRequest fail;
   fail.mutable_error()->set_message(std::string(65'536, '\n'));
   EXPECT_THAT(BadFields(fail), IsEmpty());
   fail.mutable_error()->set_message(std::string(65'537, 'x'));
   EXPECT_THAT(BadFields(fail), ElementsAre("error.message"));
-  v1::WriteRequest write;
-  write.set_data(std::string(rpc::kChunkBytes, '\0'));
-  EXPECT_THAT(BadFields(write), IsEmpty());
-  write.set_data(std::string(rpc::kChunkBytes + 1, '\0'));
-  EXPECT_THAT(BadFields(write), ElementsAre("data"));
 }
 
 TEST(RequestLimits, StopsCountingBadFields) {

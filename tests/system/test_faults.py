@@ -205,11 +205,14 @@ def test_a_job_survives_the_loss_of_the_database(job, undisturbed, start_cluster
     recovered = clusters.caldera("recover", "--state-dir", state, "--store", f"file://{cluster.store}")
     assert recovered.returncode == 0 and f"recovered {name}:" in recovered.stdout, recovered
     cluster.start_coordinator()
+    # One more may have been committed before the worker was killed.
+    known = committed(cluster, name)
+    assert known.items() >= before.items()
     cluster.start_worker("second")
     cluster.caldera_json("resume", name)
     cluster.wait(name)
     after = committed(cluster, name)
-    assert len(after) == 7 * LAYERS and {key: after[key] for key in before} == before
+    assert len(after) == 7 * LAYERS and after.items() >= known.items()
     # The events of the first part are lost with the database; the bytes are not.
-    assert clusters.calls(cluster.scrape(), "CommitMatrix", code="OK") == 7 * LAYERS - len(before)
+    assert clusters.calls(cluster.scrape(), "CommitMatrix", code="OK") == 7 * LAYERS - len(known)
     assert checkpoints.digests(cluster.folder / "out") == undisturbed

@@ -86,7 +86,7 @@ class JobFixture {
   DispatchClient& client() { return *client_; }
   DrainSignal& drain() { return drain_; }
   store::MemoryStore& store() { return store_; }
-  CheckpointAccess access() { return {v1::CheckpointService::NewStub(channel_), &clock_}; }
+  CheckpointAccess access() { return {channel_, &clock_}; }
 
   // Without a task.
   v1::Lease MakeLease() const {

@@ -126,7 +126,7 @@ class StreamedObjectIoTest : public testing::Test {
     service_ = std::make_unique<rpc::CheckpointTestServer>(faults);
     server_ = rpc::Server::Start({}, {service_.get()}).value();
     const auto channel = rpc::MakeChannel(server_->address(), {}).value();
-    objects_ = MakeStreamedObjectIo(v1::CheckpointService::NewStub(channel), SomeLease(), clock_);
+    objects_ = MakeStreamedObjectIo({channel, &clock_}, SomeLease());
   }
   void TearDown() override { server_->Shutdown(absl::ZeroDuration()); }
 
@@ -157,7 +157,7 @@ TEST_F(StreamedObjectIoTest, NamesADamagedObject) {
 }
 
 TEST_F(StreamedObjectIoTest, RefusesAnUploadThatArrivedAsAnotherObject) {
-  Start({.bad_digest = true});
+  Start({.bad_size = true});
 
   EXPECT_TRUE(absl::IsDataLoss(objects_->Write(SampleBytes(100)).status()));
 }

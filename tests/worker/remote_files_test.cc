@@ -36,8 +36,7 @@ class RemoteFilesTest : public testing::Test {
         std::make_shared<model::MemoryByteSource>(
             "text", std::vector<std::byte>(bytes.begin(), bytes.end())));
     server_ = rpc::Server::Start({}, {service_.get()}).value();
-    access_ = {v1::CheckpointService::NewStub(rpc::MakeChannel(server_->address(), {}).value()),
-               &clock_};
+    access_ = {rpc::MakeChannel(server_->address(), {}).value(), &clock_};
   }
   ~RemoteFilesTest() override { server_->Shutdown(absl::ZeroDuration()); }
 

@@ -102,7 +102,14 @@ absl::Status CheckpointTestServer::ReceiveChunks(grpc::ServerReader<v1::WriteReq
 }
 
 absl::Status CheckpointTestServer::Accept(const v1::WriteRequest& request, Upload& upload) {
-  CALDERA_RETURN_IF_ERROR(CheckChunk(request, upload.bytes.size()));
+  // Encoded once more, as CheckChunk knows messages.
+  v1::WriteRequest header = request;
+  header.clear_data();
+  const auto* data = reinterpret_cast<const std::byte*>(request.data().data());
+  const auto bytes = std::make_shared<std::vector<std::byte>>(data, data + request.data().size());
+  CALDERA_ASSIGN_OR_RETURN(const WriteMessage message,
+                           WriteMessage::Decode(EncodeWrite(header, bytes, 0, bytes->size())));
+  CALDERA_RETURN_IF_ERROR(CheckChunk(message, upload.bytes.size()));
   if (request.lease_id().empty() != request.upload_id().empty()) {
     return base::InvalidArgument("upload id and lease travel together");
   }
@@ -115,8 +122,9 @@ absl::Status CheckpointTestServer::Commit(Upload& upload, v1::WriteResponse& res
   CALDERA_RETURN_IF_ERROR(writer->Append(std::as_bytes(std::span(upload.bytes))));
   CALDERA_ASSIGN_OR_RETURN(const store::ObjectInfo info, writer->Commit());
   upload.finished = true;
-  response.mutable_object()->set_sha256(faults_.bad_digest ? "other" : info.sha256);
-  response.mutable_object()->set_size(static_cast<std::int64_t>(info.size));
+  response.mutable_object()->set_sha256(info.sha256);
+  const std::uint64_t size = faults_.bad_size ? info.size + 1 : info.size;
+  response.mutable_object()->set_size(static_cast<std::int64_t>(size));
   return absl::OkStatus();
 }
 

@@ -23,8 +23,8 @@ struct Faults {
   bool refuse_everything = false;  // UNAVAILABLE, always
   bool bad_crc = false;            // of the second chunk read
   bool bad_offset = false;
-  bool end_early = false;   // OK after the first chunk
-  bool bad_digest = false;  // of the object an upload made
+  bool end_early = false;  // OK after the first chunk
+  bool bad_size = false;   // of the object an upload made
 };
 
 class CheckpointTestServer final : public v1::CheckpointService::Service {

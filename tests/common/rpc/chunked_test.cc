@@ -28,7 +28,8 @@ class ChunkedTest : public testing::Test {
   void Start(const Faults& faults) {
     service_ = std::make_unique<CheckpointTestServer>(faults);
     server_ = Server::Start({}, {service_.get()}).value();
-    stub_ = v1::CheckpointService::NewStub(MakeChannel(server_->address(), {}).value());
+    channel_ = MakeChannel(server_->address(), {}).value();
+    stub_ = v1::CheckpointService::NewStub(channel_);
   }
   void TearDown() override {
     if (server_) server_->Shutdown(absl::ZeroDuration());
@@ -52,7 +53,10 @@ class ChunkedTest : public testing::Test {
   }
   absl::StatusOr<v1::ObjectRef> Send(const std::string& bytes) {
     const UploadIdentity identity{base::NewUuid(), "lease", 1};
-    return Upload(*stub_, identity, std::as_bytes(std::span(bytes)), options_, clock_);
+    const auto sent = std::as_bytes(std::span(bytes));
+    return Upload(channel_, identity,
+                  std::make_shared<const std::vector<std::byte>>(sent.begin(), sent.end()),
+                  options_, clock_);
   }
   void ExpectStored(const absl::StatusOr<v1::ObjectRef>& object, const std::string& bytes) {
     ASSERT_TRUE(object.ok()) << object.status();
@@ -66,6 +70,7 @@ class ChunkedTest : public testing::Test {
   DownloadResult result_;
   std::unique_ptr<CheckpointTestServer> service_;
   std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::CheckpointService::Stub> stub_;
 };
 
@@ -187,21 +192,23 @@ TEST_F(ChunkedTest, AsksAgainForALostAnswer) {
 }
 
 TEST_F(ChunkedTest, FindsAnObjectThatIsNotOurs) {
-  Start({.bad_digest = true});
+  Start({.bad_size = true});
   EXPECT_TRUE(absl::IsDataLoss(Send("abc").status()));
 }
 
 TEST(Chunk, IsCheckedByOffsetSizeAndCrc) {
-  v1::WriteRequest request;
-  request.set_offset(10);
-  request.set_data("abc");
-  request.set_crc32c(base::Crc32c("abc"));
-  EXPECT_TRUE(CheckChunk(request, 10).ok());
-  EXPECT_TRUE(absl::IsDataLoss(CheckChunk(request, 11)));
-  request.set_crc32c(0);
-  EXPECT_TRUE(absl::IsDataLoss(CheckChunk(request, 10)));
-  request.set_data(std::string(kChunkBytes + 1, 'x'));
-  EXPECT_TRUE(absl::IsInvalidArgument(CheckChunk(request, 10)));
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(kChunkBytes + 1);
+  v1::WriteRequest header;
+  const auto check = [&](std::size_t size, std::uint64_t expected_offset) {
+    return CheckChunk(WriteMessage::Decode(EncodeWrite(header, bytes, 0, size)).value(),
+                      expected_offset);
+  };
+  header.set_offset(10);
+  header.set_crc32c(base::Crc32c(std::span(*bytes).first(3)));
+  EXPECT_TRUE(check(3, 10).ok());
+  EXPECT_TRUE(absl::IsDataLoss(check(3, 11)));
+  EXPECT_TRUE(absl::IsDataLoss(check(4, 10)));
+  EXPECT_TRUE(absl::IsInvalidArgument(check(kChunkBytes + 1, 10)));
 }
 
 TEST(DescribeLocation, NamesEveryKind) {
