@@ -19,6 +19,7 @@ std::vector<Target> AllTargets() {
           S3DocumentsTarget(),
           S3SettingsTarget(),
           SafetensorsTarget(),
+          TokenFileTarget(),
           TokenizerJsonTarget()};
 }
 

@@ -24,6 +24,7 @@ Target ReceiptsTarget();
 Target S3DocumentsTarget();
 Target S3SettingsTarget();
 Target SafetensorsTarget();
+Target TokenFileTarget();
 Target TokenizerJsonTarget();
 
 std::vector<Target> AllTargets();
