@@ -55,7 +55,7 @@ absl::StatusOr<decompose::PreparedHessian> LoadHessian(
   const std::uint64_t seed =
       SeedFor(context.lease.spec().decomposition().seed(), fmt::format("layer {} {}", layer, name));
   return decompose::PrepareHessian(dist::SharedMatrix::FromRoot(*mean, context.ranks), seed,
-                                   context.ranks);
+                                   context.ranks, InterruptOf(context));
 }
 
 absl::Status CheckUnchanged(const JobInputs& inputs, const Unit& unit,

@@ -98,7 +98,7 @@ void AddToDiagonal(linalg::ViewF a, double value) {
 
 // Replaces `factor` by that of rotated + damping I, lower triangle only.
 absl::Status FactorDamped(linalg::ConstViewF rotated, const Attempt& attempt,
-                          dist::SharedMatrix& factor) {
+                          const dist::Interrupt& interrupt, dist::SharedMatrix& factor) {
   const linalg::ViewF a = factor.writable();
   factor.ForOwnRows([&](std::int64_t i) {
     std::copy_n(rotated.row(i), rotated.columns, a.row(i));
@@ -106,7 +106,8 @@ absl::Status FactorDamped(linalg::ConstViewF rotated, const Attempt& attempt,
   });
   factor.Publish();
   if (attempt.precision == Precision::kSingle) {
-    return linalg::CholeskyLower(a, factor.share(), [&] { factor.Publish(); });
+    return linalg::CholeskyLower(
+        a, factor.share(), [&] { factor.Publish(); }, [&] { return interrupt.CheckStop(); });
   }
   return factor.IsFirst() ? FactorInDouble(a) : absl::OkStatus();
 }
@@ -127,13 +128,15 @@ void Rotate(PreparedHessian::State& state) {
 }
 
 // `factor` and `damping` from `rotated`, with the first attempt that succeeds.
-absl::Status FactorByLadder(PreparedHessian::State& state, dist::Communicator& communicator) {
+absl::Status FactorByLadder(PreparedHessian::State& state, dist::Communicator& communicator,
+                            const dist::Interrupt& interrupt) {
   absl::Status status;
   for (const Attempt& attempt : kLadder) {
-    status = AgreeWithRoot(FactorDamped(state.rotated.view(), attempt, state.factor), communicator);
+    status = AgreeWithRoot(FactorDamped(state.rotated.view(), attempt, interrupt, state.factor),
+                           communicator);
     state.factor.Publish();
     state.damping = attempt.damping;
-    if (status.ok()) return status;
+    if (status.ok() || absl::IsCancelled(status)) return status;
   }
   return base::FailedPrecondition(
       "hessian: not positive semidefinite: no Cholesky factor with relative damping up to {}: {}",
@@ -230,7 +233,8 @@ PreparedHessian::~PreparedHessian() = default;
 std::int64_t PreparedHessian::size() const { return state_->given.rows(); }
 
 absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix hessian, std::uint64_t input_seed,
-                                               dist::Communicator& communicator) {
+                                               dist::Communicator& communicator,
+                                               const dist::Interrupt& interrupt) {
   linalg::PinBlasToOneThread();  // before any parallel loop, where OpenMP would forget it
   absl::Status own;
   if (hessian.IsFirst()) own = CheckHessian(hessian.view());
@@ -245,7 +249,7 @@ absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix hessian, std::
   state->rotated = dist::SharedMatrix(n, n, communicator);
   state->factor = dist::SharedMatrix(n, n, communicator);
   Rotate(*state);
-  CALDERA_RETURN_IF_ERROR(FactorByLadder(*state, communicator));
+  CALDERA_RETURN_IF_ERROR(FactorByLadder(*state, communicator, interrupt));
   const linalg::ViewF factor = state->factor.writable();
   state->factor.ForOwnRows(
       [&](std::int64_t i) { std::fill(factor.row(i) + i + 1, factor.row(i) + n, 0.0F); });

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "numerics/dist/communicator.h"
+#include "numerics/dist/interrupt.h"
 #include "numerics/dist/shared_matrix.h"
 #include "numerics/linalg/matrix.h"
 
@@ -65,7 +66,8 @@ class PreparedHessian {
 
  private:
   friend absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix, std::uint64_t,
-                                                        dist::Communicator&);
+                                                        dist::Communicator&,
+                                                        const dist::Interrupt&);
   explicit PreparedHessian(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
@@ -73,10 +75,12 @@ class PreparedHessian {
 // `hessian` n x n symmetric, as given (dead channels, singular and unnormalised are fine) and
 // published; `input_seed` draws the signs of the input transform. INVALID_ARGUMENT for NaN,
 // infinity or asymmetry; FAILED_PRECONDITION when the damping ladder ends without a positive
-// definite matrix. Collective; errors are the same on every rank. n^3/3 flops, split between the
-// ranks that share memory.
+// definite matrix; CANCELLED when interrupted, which is asked between panels of 128 columns.
+// Collective; errors are the same on every rank. n^3/3 flops, split between the ranks that share
+// memory.
 absl::StatusOr<PreparedHessian> PrepareHessian(dist::SharedMatrix hessian, std::uint64_t input_seed,
-                                               dist::Communicator& communicator);
+                                               dist::Communicator& communicator,
+                                               const dist::Interrupt& interrupt = {});
 // The same without other ranks.
 absl::StatusOr<PreparedHessian> PrepareHessian(linalg::MatrixF hessian, std::uint64_t input_seed);
 

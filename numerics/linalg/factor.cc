@@ -62,11 +62,13 @@ void CopyLower(MatrixView<const T> from, MatrixView<T> to) {
 // first one stores it when all have read the block, which is when they meet. All meet before they
 // return, whatever the outcome: the next one to write must not overtake one that still reads.
 template <typename T>
-absl::Status CholeskyOf(MatrixView<T> a, const Share& share, const std::function<void()>& meet) {
+absl::Status CholeskyOf(MatrixView<T> a, const Share& share, const std::function<void()>& meet,
+                        const std::function<absl::Status()>& go_on) {
   assert(a.rows == a.columns);
   const std::int64_t n = a.rows;
   Matrix<T> own(std::min(kPanel, n), std::min(kPanel, n));
   for (std::int64_t k = 0; k < n; k += kPanel) {
+    if (go_on) CALDERA_RETURN_IF_ERROR(go_on());
     const std::int64_t width = std::min(kPanel, n - k);
     const std::int64_t rest = n - k - width;
     const MatrixView<T> stored = a.Block(k, k, width, width);
@@ -124,10 +126,11 @@ absl::Status FactorWithRidge(ViewD s, double ridge) {
 
 }  // namespace
 
-absl::Status CholeskyLower(ViewF a) { return CholeskyOf(a, {}, Alone); }
-absl::Status CholeskyLower(ViewD a) { return CholeskyOf(a, {}, Alone); }
-absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet) {
-  return CholeskyOf(a, share, meet);
+absl::Status CholeskyLower(ViewF a) { return CholeskyOf(a, {}, Alone, {}); }
+absl::Status CholeskyLower(ViewD a) { return CholeskyOf(a, {}, Alone, {}); }
+absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet,
+                           const std::function<absl::Status()>& go_on) {
+  return CholeskyOf(a, share, meet, go_on);
 }
 
 void ZeroStrictUpper(ViewF a) { ZeroUpperOf(a); }

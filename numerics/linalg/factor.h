@@ -29,8 +29,10 @@ absl::Status CholeskyLower(ViewD a);
 // The same by processes that share the memory of `a`, each its blocks: all call it, `meet` returns
 // when all have called that, and what they wrote before is seen by all after. Same bits and same
 // status for any number of them. Two meetings for each 128 columns; all must have met before and
-// have met when it returns.
-absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet);
+// have met when it returns. `go_on`, unless empty, is asked before each 128 columns, by all, and
+// must answer all alike: an error ends the factorisation with it.
+absl::Status CholeskyLower(ViewF a, const Share& share, const std::function<void()>& meet,
+                           const std::function<absl::Status()>& go_on = {});
 
 // Sets the strict upper triangle to zero: a factor that Gemm may read as a full matrix.
 void ZeroStrictUpper(ViewF a);

@@ -208,6 +208,21 @@ TEST_P(SharedHessian, HasTheBitsOfOneRankWhateverTheRanksShare) {
 
 INSTANTIATE_TEST_SUITE_P(Room, SharedHessian, ::testing::Values(0, 1, 2, 3));
 
+// Not asked again after that: no further step of the ladder, on any rank.
+TEST(PrepareHessian, EndsBetweenPanelsWhenItIsInterrupted) {
+  const linalg::MatrixF given = OutlierHessian(300);
+  for (const int last : {1, 3}) {
+    dist::RunRanks(2, [&](dist::Communicator& communicator) {
+      int asked = 0;
+      const dist::Interrupt interrupt{[&] { return ++asked == last; }, {}};
+      const auto prepared = PrepareHessian(dist::SharedMatrix::FromRoot(given, communicator), 5,
+                                           communicator, interrupt);
+      EXPECT_TRUE(absl::IsCancelled(prepared.status())) << prepared.status();
+      EXPECT_EQ(asked, last);
+    });
+  }
+}
+
 TEST(PrepareHessian, TellsEveryRankWhatIsWrong) {
   linalg::MatrixF nan = Identity(8);
   nan(3, 2) = std::numeric_limits<float>::quiet_NaN();

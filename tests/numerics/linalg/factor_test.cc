@@ -107,6 +107,18 @@ TEST(SharedCholesky, TellsAllProcessesTheFailingPivot) {
   }
 }
 
+TEST(SharedCholesky, AsksBeforeEachPanelWhetherToGoOn) {
+  for (const int last : {1, 2, 3}) {
+    auto a = WellConditioned<float>(300);
+    int asked = 0;
+    const absl::Status status = CholeskyLower(
+        a.view(), {}, [] {},
+        [&] { return ++asked == last ? base::Cancelled("enough") : absl::OkStatus(); });
+    EXPECT_TRUE(absl::IsCancelled(status));
+    EXPECT_EQ(asked, last);
+  }
+}
+
 TYPED_TEST(Factor, CholeskyNamesTheFailingPivot) {
   for (const std::int64_t bad : {0, 5, 130, 299}) {
     auto a = WellConditioned<TypeParam>(300);
