@@ -37,6 +37,8 @@ done
 export OMP_WAIT_POLICY=passive
 # A program goes on after undefined behaviour unless told so: its test would pass.
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# A test asks for more memory than there is, and is to see what a program would.
+export ASAN_OPTIONS=allocator_may_return_null=1
 export LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0
 if [ "$install" = yes ]; then
   caldera_install deploy/packages.txt tests/packages.txt
@@ -45,7 +47,7 @@ if [ "$install" = yes ]; then
   command -v npm >/dev/null || caldera_install <(echo npm)
 fi
 # gRPC and Abseil are Debian's, not instrumented: what they do to their own memory is not looked at.
-export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:suppressions=$root/tests/support/tsan.supp
+export TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1:allocator_may_return_null=1:suppressions=$root/tests/support/tsan.supp
 build=$root/build/$preset
 caldera_build "$preset"
 [ "$preset" != fuzz ] || exec tests/fuzz/run.sh "$build" "$fuzz_seconds"

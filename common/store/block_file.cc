@@ -62,7 +62,9 @@ absl::Status BlockFile::Finish() {
 absl::Status BlockFile::WriteBehind() {
   CALDERA_RETURN_IF_ERROR(AwaitWritten());
   const std::span<const std::byte> bytes(blocks_[filling_].get(), std::exchange(filled_, 0));
-  writing_ = std::async(std::launch::async, [this, bytes] { return WriteNow(bytes); });
+  // Deferred where no thread is to be had.
+  writing_ = std::async(std::launch::async | std::launch::deferred,
+                        [this, bytes] { return WriteNow(bytes); });
   filling_ = 1 - filling_;
   return absl::OkStatus();
 }
