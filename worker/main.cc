@@ -129,7 +129,6 @@ absl::Status Lead(const Flags& flags, const WorkerIdentity& identity, dist::Comm
   options.hang_timeout = absl::Seconds(flags.hang_seconds);
   options.ask = absl::Seconds(flags.ask_seconds);
   options.available_until = flags.available_until;
-  options.store_patience = absl::Seconds(flags.patience_seconds);
   // No MPI_Abort from here: another thread is in MPI. mpirun ends the other ranks when this one is
   // gone.
   options.on_hang = [&log](const std::string& what) {

@@ -97,8 +97,15 @@ class LeaderLoop {
   LeaderLoop(const LeaderParts& parts, const LeaderOptions& options)
       : parts_(parts), options_(options) {}
 
+  // A drain is no error, though the coordinator was away when it came.
   absl::Status Run() {
     const DrainWatch watch(parts_, options_.available_until - options_.drain_timeout);
+    const absl::Status status = ServeLeases();
+    return absl::IsCancelled(status) && parts_.drain.requested() ? absl::OkStatus() : status;
+  }
+
+ private:
+  absl::Status ServeLeases() {
     CALDERA_RETURN_IF_ERROR(Register());
     while (!parts_.drain.requested()) {
       auto answer = parts_.client.AcquireLease(options_.poll, options_.available_until);
@@ -118,7 +125,6 @@ class LeaderLoop {
     return absl::OkStatus();
   }
 
- private:
   absl::Status Register() {
     CALDERA_ASSIGN_OR_RETURN(const auto answer, parts_.client.Register());
     heartbeat_ = std::min(options_.ask, absl::Milliseconds(answer.heartbeat_milliseconds()));

@@ -102,7 +102,7 @@ def test_a_store_that_goes_away_costs_no_attempt(job, undisturbed, start_cluster
 def test_a_store_that_stays_away_fails_the_job_by_its_path(job, start_cluster):
     model, flags = job
     cluster = start_cluster(coordinator_flags=["--backoff-seconds", 0.1, "--exclude-after", 1])
-    cluster.start_worker(flags=["--store-patience", 1, "--patience", 1])
+    cluster.start_worker(flags=["--store-patience", 1])
     name = cluster.submit(model, cluster.folder / "out", *flags)
     clusters.wait_for(lambda: commits(cluster, name) >= 1, "a matrix")
     away = cluster.store.with_name("away")
@@ -232,6 +232,16 @@ def test_a_worker_without_a_coordinator_says_whom_it_waits_for_and_gives_up(tmp_
     assert f"coordinator {address} does not answer, trying for 1 s" in done.stderr
     assert f"coordinator {address}: " in done.stderr.splitlines()[-1]
     assert time.monotonic() - started < 30
+
+
+def test_a_worker_that_is_told_to_go_while_it_waits_for_a_coordinator_goes_in_peace():
+    address = f"127.0.0.1:{clusters.free_port()}"
+    with subprocess.Popen([clusters.BIN / "caldera-worker", "--coordinator", address], stderr=subprocess.PIPE,
+                          text=True, env=clusters.ENVIRONMENT) as worker:
+        assert "does not answer" in worker.stderr.readline()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=clusters.PATIENCE) == 0
+        assert '"error"' not in worker.stderr.read()
 
 
 def other_version(program, folder):

@@ -192,7 +192,7 @@ def lease_expirations_high(scene, undisturbed):
 @scenario("UnitRetriesExhausted")
 def unit_retries_exhausted(scene, undisturbed):
     cluster = scene.open(["--backoff-seconds", .1, "--exclude-after", 1])
-    scene.in_the_middle(flags=["--store-patience", .5, "--patience", .5])
+    scene.in_the_middle(flags=["--store-patience", .5])
     away = cluster.store.with_name("away")
     cluster.store.rename(away)
     scene.wait_until_failed()
