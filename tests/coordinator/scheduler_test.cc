@@ -133,12 +133,11 @@ TEST_F(Scheduling, AUnitWithMatricesCommittedComesAfterAWholeOne) {
 TEST_F(Scheduling, TheTimeATaskTakesIsToldByTheWorkersOwnPaceOrElseByAll) {
   const base::WorkerId quick("quick");
   const base::WorkerId unknown("unknown");
-  const TaskRecord& task = Task("b", "calibrate-0");
   const auto expected = [&](const base::WorkerId& worker) {
-    return ExpectedDuration(state_.jobs.at("b"), task, worker);
+    return ExpectedDuration(state_.jobs.at("b"), Task("b", "calibrate-0"), worker);
   };
   EXPECT_EQ(expected(quick), std::nullopt);
-  state_.jobs.at("b").tasks.push_back(task);
+  state_.jobs.at("b").tasks.push_back(Task("b", "calibrate-0"));
   TaskRecord& other = state_.jobs.at("b").tasks.back();
   other.state = TaskState::kDone;
   other.worker = base::WorkerId("slow");
