@@ -236,7 +236,8 @@ absl::StatusOr<DataMatrix> ReadNpy(const ByteSource& source) {
   DataMatrix matrix{header.shape[0], header.shape[1], {}};
   matrix.values.resize(static_cast<std::size_t>(extent->elements));
   CALDERA_RETURN_IF_ERROR(ReadValues(source, header, text.data_offset, matrix.values));
-  if (header.order == ArrayOrder::kColumnMajor) Transpose(matrix);
+  // One dimension of an empty matrix may be any number.
+  if (header.order == ArrayOrder::kColumnMajor && !matrix.values.empty()) Transpose(matrix);
   return matrix;
 }
 

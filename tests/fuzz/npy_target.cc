@@ -45,6 +45,7 @@ std::vector<Seed> Seeds() {
   return {{"float32", Verdict::kAccepted, TextOf(model::EncodeNpy(2, 3, values))},
           {"float64_fortran", Verdict::kAccepted, Header("<f8", "True", "1, 8")},
           {"int64", Verdict::kAccepted, Header("<i8", "False", "8,1")},
+          {"no_columns", Verdict::kAccepted, Header("<f8", "True", "9223372036854775807, 0")},
           {"uint8", Verdict::kAccepted, Header("|u1", "False", "8, 8")},
           {"big_endian", Verdict::kRefused, Header(">f8", "False", "1, 8")},
           {"three_dimensions", Verdict::kRefused, Header("<f8", "False", "1, 1, 8")},

@@ -105,6 +105,10 @@ TEST(Npy, ReadsAnEmptyMatrixAndValuesThatAreNotFinite) {
   ASSERT_TRUE(empty.ok());
   EXPECT_EQ(empty->columns, 3);
   EXPECT_TRUE(empty->values.empty());
+  const auto wide = ReadNpy(
+      *SourceOf(File(1, Dictionary("<f8", "True", "(9223372036854775807, 0)"), {})));  // at once
+  ASSERT_TRUE(wide.ok());
+  EXPECT_TRUE(wide->values.empty());
   EXPECT_TRUE(std::isnan(ValuesOf<float>("<f4", {std::numeric_limits<float>::quiet_NaN()})[0]));
 }
 
