@@ -1,7 +1,7 @@
 // worker -> coordinator -> store: what the service keeps of a plain gRPC stream of the same chunks.
 // Both servers run in this process and get the same object in turns of the same run. The plain
 // stream sends messages made beforehand to a server that forgets them; the other one is what
-// workers do: chunks, checksums and digests on both sides, a synced object in the end. Prints one
+// workers do: chunks and checksums, a digest on the server, a synced object in the end. Prints one
 // JSON object.
 #include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
