@@ -23,6 +23,7 @@ constexpr AccessRule kRules[] = {
     {"DispatchService", "CommitHessians", Access::kWorkers},
     {"DispatchService", "CompleteLease", Access::kWorkers},
     {"DispatchService", "FailLease", Access::kWorkers},
+    {"DispatchService", "Unregister", Access::kWorkers},
     {"CheckpointService", "ListFiles", Access::kUsersAndWorkers},
     {"CheckpointService", "Read", Access::kUsersAndWorkers},
     {"CheckpointService", "Write", Access::kWorkers},

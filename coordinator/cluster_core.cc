@@ -57,7 +57,9 @@ absl::Status ClusterCore::ExtendLeases() {
 void ClusterCore::KeepVolatile(ClusterState* loaded) const {
   for (auto& [id, worker] : loaded->workers) {
     const auto old = state_.workers.find(id);
-    if (old != state_.workers.end()) worker.last_seen = old->second.last_seen;
+    if (old == state_.workers.end()) continue;
+    worker.last_seen = old->second.last_seen;
+    worker.gone = old->second.gone && old->second.incarnation == worker.incarnation;
   }
   for (auto& [id, job] : loaded->jobs) {
     const auto old_job = state_.jobs.find(id);
@@ -117,6 +119,7 @@ std::optional<TaskRecord> ClusterCore::HeldTask(const base::WorkerId& worker) co
 }
 
 std::string ClusterCore::StateOf(const WorkerRecord& worker) const {
+  if (worker.gone) return "gone";
   if (!IsAlive(worker, policy(), Now())) return "lost";
   const std::optional<TaskRecord> held = HeldTask(worker.id);
   if (!held.has_value()) return "idle";
@@ -166,6 +169,11 @@ absl::Status ClusterCore::FailJob(const base::JobId& job, const absl::Status& er
 void ClusterCore::TouchWorker(const base::WorkerId& worker) {
   const auto found = state_.workers.find(worker.value());
   if (found != state_.workers.end()) found->second.last_seen = Now();
+}
+
+void ClusterCore::NoteGone(const base::WorkerId& worker) {
+  const auto found = state_.workers.find(worker.value());
+  if (found != state_.workers.end()) found->second.gone = true;
 }
 
 void ClusterCore::RenewInMemory(const TaskRecord& task) {

@@ -85,8 +85,9 @@ class ClusterCore {
   // Ends the job with `error`: leases are released, an event says why.
   absl::Status FailJob(const base::JobId& job, const absl::Status& error);
 
-  // Changes that live in memory only: heartbeats.
+  // Changes that live in memory only: heartbeats, and good-byes.
   void TouchWorker(const base::WorkerId& worker);
+  void NoteGone(const base::WorkerId& worker);
   void RenewInMemory(const TaskRecord& task);
 
   // When the task became runnable, for the queue-wait metric; forgets it.

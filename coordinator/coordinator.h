@@ -80,6 +80,7 @@ class Coordinator {
   // Assembles the layer's shard before it answers; UNAVAILABLE while another call does so.
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
   absl::Status FailLease(const v1::FailLeaseRequest& request);
+  absl::Status Unregister(const v1::UnregisterRequest& request);  // answers its AcquireLease too
 
   // Drops a waiting AwaitEvents or AcquireLease whose caller has gone; its callback is not called
   // afterwards unless it was already on its way.
@@ -123,13 +124,14 @@ class Coordinator {
   void CollectLeaseCalls(const JobNames& changed, Calls* calls)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool TryWait(WaitId id, Calls* calls) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the worker waits for is looked at again when the section ends.
+  void ServeAfresh(const std::string& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectPublishCalls(const JobNames& changed, Calls* calls)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CollectEventCalls(const JobNames& changed, Calls* calls)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Events of these jobs are durable up to their sequence number; -1: the job is gone.
   void Announce(const std::map<std::string, std::int64_t>& sequences);
-
   CommitQueue::Position Position() const;
   void RunWhenDurable(CommitQueue::Position since, Calls calls);
   // Runs `work` on the clerk once what was applied since then is durable; drops it if that is lost.

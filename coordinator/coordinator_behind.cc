@@ -43,6 +43,12 @@ bool Coordinator::TryWait(WaitId id, Calls* calls) {
   return true;
 }
 
+void Coordinator::ServeAfresh(const std::string& worker) {
+  for (const auto& [id, wait] : lease_waits_) {
+    if (wait.request.worker_id() == worker) fresh_waits_.insert(id);
+  }
+}
+
 // Most changes make nothing grantable: then a thousand waiting workers cost nothing.
 void Coordinator::CollectLeaseCalls(const JobNames& changed, Calls* calls) {
   for (const WaitId id : std::exchange(fresh_waits_, {})) TryWait(id, calls);

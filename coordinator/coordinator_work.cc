@@ -51,9 +51,7 @@ absl::StatusOr<v1::RegisterResponse> Coordinator::Register(const v1::RegisterReq
   }
   Section section(this);
   CALDERA_RETURN_IF_ERROR(leases_.Register(request));
-  for (const auto& [id, wait] : lease_waits_) {
-    if (wait.request.worker_id() == request.worker_id()) fresh_waits_.insert(id);
-  }
+  ServeAfresh(request.worker_id());
   v1::RegisterResponse response;
   response.set_store_uri(dependencies_.store->uri());
   response.set_probe_key(kProbeKey);
@@ -214,6 +212,13 @@ absl::Status Coordinator::FinishTask(const LeaseView& view,
 absl::Status Coordinator::FailLease(const v1::FailLeaseRequest& request) {
   Section section(this);
   return leases_.Fail(request);
+}
+
+absl::Status Coordinator::Unregister(const v1::UnregisterRequest& request) {
+  Section section(this);
+  const absl::Status status = leases_.Unregister(request);
+  ServeAfresh(request.worker_id());
+  return status;
 }
 
 void Coordinator::FailJob(const base::JobId& job, const absl::Status& error) {

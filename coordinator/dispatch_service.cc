@@ -20,8 +20,9 @@ class AcquireReactor : public grpc::ServerUnaryReactor {
   const std::shared_ptr<AcquireGate>& gate() const { return gate_; }
 
   void OnCancel() override {
+    if (gate_->closed.exchange(true)) return;
     coordinator_->StopWaiting(gate_->wait);
-    if (!gate_->closed.exchange(true)) Finish(grpc::Status::CANCELLED);
+    Finish(grpc::Status::CANCELLED);
   }
 
   void OnDone() override { std::unique_ptr<AcquireReactor> owned(this); }
@@ -57,6 +58,8 @@ grpc::ServerUnaryReactor* DispatchService::AcquireLease(grpc::CallbackServerCont
   };
   pools_.quick.pool->Post([this, gate, done = std::move(done), copy = *request] {
     gate->wait = coordinator_->AcquireLease(copy, done);
+    // A cancellation before this line did not know what to stop.
+    if (gate->closed) coordinator_->StopWaiting(gate->wait);
   });
   return reactor;
 }
@@ -94,6 +97,13 @@ grpc::ServerUnaryReactor* DispatchService::FailLease(grpc::CallbackServerContext
                                                      v1::FailLeaseResponse* /*response*/) {
   return RunStatus(guard_->Admit(context, __func__, *request), pools_.quick,
                    [this, request] { return coordinator_->FailLease(*request); });
+}
+
+grpc::ServerUnaryReactor* DispatchService::Unregister(grpc::CallbackServerContext* context,
+                                                      const v1::UnregisterRequest* request,
+                                                      v1::UnregisterResponse* /*response*/) {
+  return RunStatus(guard_->Admit(context, __func__, *request), pools_.quick,
+                   [this, request] { return coordinator_->Unregister(*request); });
 }
 
 }  // namespace caldera::coordinator

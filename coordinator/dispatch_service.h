@@ -35,6 +35,9 @@ class DispatchService final : public v1::DispatchService::CallbackService {
   grpc::ServerUnaryReactor* FailLease(grpc::CallbackServerContext* context,
                                       const v1::FailLeaseRequest* request,
                                       v1::FailLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* Unregister(grpc::CallbackServerContext* context,
+                                       const v1::UnregisterRequest* request,
+                                       v1::UnregisterResponse* response) override;
 
  private:
   Coordinator* const coordinator_;

@@ -43,6 +43,10 @@ absl::StatusOr<const WorkerRecord*> LeaseDesk::FindWorker(const std::string& wor
         base::FailedPrecondition("worker {} was started again: this incarnation is over", worker),
         kReasonStaleIncarnation);
   }
+  if (found->second.gone) {
+    return WithReason(base::FailedPrecondition("worker {} has unregistered", worker),
+                      kReasonStaleIncarnation);
+  }
   return &found->second;
 }
 
@@ -53,7 +57,11 @@ absl::Status LeaseDesk::Register(const v1::RegisterRequest& request) {
   const auto existing = core_->state().workers.find(request.worker_id());
   const bool restarted = existing != core_->state().workers.end() &&
                          existing->second.incarnation != request.incarnation();
-  if (restarted) CALDERA_RETURN_IF_ERROR(ReleaseLeasesOf(existing->second.id));
+  if (restarted) {
+    for (const TaskRecord& task : TasksHeldBy(existing->second.id)) {
+      CALDERA_RETURN_IF_ERROR(EndAfterRestart(task));
+    }
+  }
   WorkerRecord worker;
   worker.id = base::WorkerId(request.worker_id());
   worker.incarnation = request.incarnation();
@@ -68,16 +76,34 @@ absl::Status LeaseDesk::Register(const v1::RegisterRequest& request) {
   return core_->ApplyTransition(transition);
 }
 
-absl::Status LeaseDesk::ReleaseLeasesOf(const base::WorkerId& worker) {
-  // Collected first: ending one changes the maps that are walked here.
+absl::Status LeaseDesk::Unregister(const v1::UnregisterRequest& request) {
+  CALDERA_ASSIGN_OR_RETURN(const WorkerRecord* worker,
+                           FindWorker(request.worker_id(), request.incarnation()));
+  core_->NoteGone(worker->id);
+  for (const TaskRecord& task : TasksHeldBy(worker->id)) {
+    CALDERA_RETURN_IF_ERROR(GiveBack(task, fmt::format("worker {} has left", request.worker_id())));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<TaskRecord> LeaseDesk::TasksHeldBy(const base::WorkerId& worker) const {
   std::vector<TaskRecord> held;
   for (const auto& [id, job] : core_->state().jobs) {
     for (const TaskRecord& task : job.tasks) {
       if (const Fence* fence = FenceOfHolder(task, worker)) held.push_back(SeenBy(task, *fence));
     }
   }
-  for (const TaskRecord& task : held) CALDERA_RETURN_IF_ERROR(EndAfterRestart(task));
-  return absl::OkStatus();
+  return held;
+}
+
+absl::Status LeaseDesk::GiveBack(const TaskRecord& task, const std::string& why) {
+  JobEdit edit = core_->Edit(core_->state().jobs.at(task.job.value()));
+  edit.PutTask(Release(task), task.fence);
+  edit.Emit({.type = "lease.released",
+             .message = fmt::format("{}: {}", task.id, why),
+             .layer = LayerOf(task)});
+  core_->observer().AttemptEnded(task.kind, "released");
+  return core_->Apply(std::move(edit));
 }
 
 absl::Status LeaseDesk::EndAfterRestart(const TaskRecord& task) {
@@ -231,24 +257,18 @@ absl::Status LeaseDesk::Fail(const v1::FailLeaseRequest& request) {
   const absl::Status error = rpc::FromProto(request.error());
   if (error.ok()) return ViolationsToStatus({{"error", "must not be OK"}});
   if (view.task.state == TaskState::kDone) return absl::OkStatus();
-  JobEdit edit = core_->Edit(core_->state().jobs.at(view.task.job.value()));
-  const int layer = LayerOf(view.task);
   // A worker that drains gives its unit back; that says nothing about the unit.
   if (error.code() == absl::StatusCode::kCancelled) {
-    edit.PutTask(Release(view.task), view.task.fence);
-    edit.Emit({.type = "lease.released",
-               .message = fmt::format("{}: {}", view.task.id, base::MessageOf(error)),
-               .layer = layer});
-    core_->observer().AttemptEnded(view.task.kind, "released");
-    return core_->Apply(std::move(edit));
+    return GiveBack(view.task, base::MessageOf(error));
   }
+  JobEdit edit = core_->Edit(core_->state().jobs.at(view.task.job.value()));
   const TaskRecord failed = coordinator::Fail(view.task, error, core_->policy(), core_->Now());
   edit.PutTask(failed, view.task.fence);
   edit.Emit(
       {.type = "task.failed",
        .message = fmt::format("{} attempt {} on {}: {}", view.task.id, view.task.fence.attempt,
                               view.task.worker.value(), base::MessageOf(error)),
-       .layer = layer});
+       .layer = LayerOf(view.task)});
   core_->observer().AttemptEnded(view.task.kind, "failed");
   return ApplyFailure(std::move(edit), failed, error);
 }

@@ -54,6 +54,8 @@ class LeaseDesk {
   // FAILED_PRECONDITION while matrices, Hessians or the shard are missing.
   absl::Status Complete(const v1::CompleteLeaseRequest& request, const v1::ObjectRef& shard);
   absl::Status Fail(const v1::FailLeaseRequest& request);
+  // Frees what the worker holds; until it registers again its calls get STALE_INCARNATION.
+  absl::Status Unregister(const v1::UnregisterRequest& request);
 
   // Ends leases whose time is over, except those being completed right now.
   absl::Status Tick(const std::set<TaskKey>& completing);
@@ -61,7 +63,10 @@ class LeaseDesk {
  private:
   absl::StatusOr<const WorkerRecord*> FindWorker(const std::string& worker,
                                                  const std::string& incarnation) const;
-  absl::Status ReleaseLeasesOf(const base::WorkerId& worker);
+  // As their holder sees them. A copy: ending one changes the state.
+  std::vector<TaskRecord> TasksHeldBy(const base::WorkerId& worker) const;
+  // Without blame of the task or the worker.
+  absl::Status GiveBack(const TaskRecord& task, const std::string& why);
   absl::Status EndAfterRestart(const TaskRecord& task);
   // An event for each job that is waiting although this worker asks, for want of memory; once.
   absl::Status TellWhoIsTooSmall(const WorkerRecord& worker);

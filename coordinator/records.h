@@ -107,6 +107,7 @@ struct WorkerRecord {
   std::int64_t memory_bytes = 0;
   std::string host;
   absl::Time last_seen = absl::InfinitePast();  // memory only
+  bool gone = false;                            // it unregistered; memory only
 };
 
 // (layer, projection in the order q, k, v, o, gate, up, down).

@@ -183,7 +183,7 @@ bool FailedEverywhere(const ClusterState& state, const TaskRecord& task, const L
 }
 
 bool IsAlive(const WorkerRecord& worker, const LeasePolicy& policy, absl::Time now) {
-  return worker.last_seen + policy.lease > now;
+  return !worker.gone && worker.last_seen + policy.lease > now;
 }
 
 }  // namespace caldera::coordinator

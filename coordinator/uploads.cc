@@ -31,6 +31,11 @@ absl::StatusOr<std::optional<v1::ObjectRef>> Uploads::Write(const Key& key,
   base::MutexLock lock(upload->mutex);
   if (upload->object.has_value()) return upload->object;
   const v1::WriteRequest& header = message.header();
+  const auto end = static_cast<std::uint64_t>(header.offset()) + message.size();
+  // A stream that broke may still be served when the next one asks where to go on.
+  if (header.offset() >= 0 && end <= upload->size && message.size() > 0 && !header.finish()) {
+    return std::optional<v1::ObjectRef>();
+  }
   if (header.offset() != static_cast<std::int64_t>(upload->size)) {
     return base::Aborted("upload {}: offset {} where {} is expected", key.upload_id,
                          header.offset(), upload->size);

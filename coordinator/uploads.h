@@ -30,9 +30,10 @@ class Uploads {
     Fence fence;
   };
 
-  // Takes one message of the upload. Chunks must follow each other: ABORTED names the expected
-  // offset, DATA_LOSS a wrong CRC, STALE_LEASE a lease that is over. With `finish` the object is
-  // committed and returned; repeating the finished upload returns it again.
+  // Takes one message of the upload. Chunks must follow each other, those it has already are passed
+  // over: ABORTED names the expected offset, DATA_LOSS a wrong CRC, STALE_LEASE a lease that is
+  // over. With `finish` the object is committed and returned; repeating the finished upload returns
+  // it again.
   absl::StatusOr<std::optional<v1::ObjectRef>> Write(const Key& key,
                                                      const rpc::WriteMessage& message);
   // Bytes held so far; 0 for an unknown upload.

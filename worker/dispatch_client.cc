@@ -11,6 +11,7 @@ namespace caldera::worker {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(20);
+constexpr absl::Duration kPartingTimeout = absl::Seconds(5);
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kLongestBackoff = absl::Seconds(5);
 
@@ -168,6 +169,16 @@ absl::Status DispatchClient::FailLease(const v1::FailLeaseRequest& request) {
   v1::FailLeaseResponse response;
   return Retry(
       [&](grpc::ClientContext* context) { return stub_->FailLease(context, request, &response); });
+}
+
+absl::Status DispatchClient::Unregister() {
+  v1::UnregisterRequest request;
+  request.set_worker_id(identity_.worker_id);
+  request.set_incarnation(identity_.incarnation);
+  v1::UnregisterResponse response;
+  grpc::ClientContext context;
+  SetDeadline(context, kPartingTimeout);
+  return rpc::FromGrpc(stub_->Unregister(&context, request, &response));
 }
 
 }  // namespace caldera::worker

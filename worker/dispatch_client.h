@@ -64,6 +64,8 @@ class DispatchClient {
   absl::Status CommitHessians(const v1::CommitHessiansRequest& request);
   absl::Status CompleteLease(const v1::CompleteLeaseRequest& request);
   absl::Status FailLease(const v1::FailLeaseRequest& request);
+  // The last call of a worker that goes; one try of a few seconds.
+  absl::Status Unregister();
 
   // Ends waiting: retries in their back-off and a long poll return CANCELLED soon. Other calls go
   // on.

@@ -88,8 +88,8 @@ DispatchObserver Tell(const Flags& flags, const base::Logger& log, Metrics& metr
                       ClockSkew& skew) {
   DispatchObserver observer;
   observer.on_retry = [&flags, &log](const absl::Status& status) {
-    log.Warning("coordinator {} does not answer, trying for {} s: {}", flags.coordinator,
-                flags.patience_seconds, base::MessageOf(status));
+    log.Warning("coordinator {}: {} (trying again for {} s)", flags.coordinator,
+                base::MessageOf(status), flags.patience_seconds);
   };
   observer.on_clock = [&log, &metrics, &skew](const ClockReading& reading) {
     metrics.SetClockSkew(absl::ToDoubleSeconds(

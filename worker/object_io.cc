@@ -57,6 +57,14 @@ class DirectObjectIo final : public ObjectIo {
   const std::string label_;
 };
 
+// A stream that breaks is resumed at once; a longer wait is MakePatientObjectIo's, which tells of
+// it and ends when the task is to stop.
+rpc::TransferOptions ResumeBriefly() {
+  rpc::TransferOptions options;
+  options.retry.time_limit = absl::Seconds(2);
+  return options;
+}
+
 // Everything a transfer of one lease needs.
 struct Connection {
   CheckpointAccess access;
@@ -77,7 +85,7 @@ class StreamedSink final : public ObjectSink {
   absl::StatusOr<v1::ObjectRef> Finish() override {
     const rpc::UploadIdentity identity{base::NewUuid(), connection_.lease_id, connection_.attempt};
     const CheckpointAccess& access = connection_.access;
-    return rpc::Upload(access.channel, identity, bytes_, {}, *access.clock);
+    return rpc::Upload(access.channel, identity, bytes_, ResumeBriefly(), *access.clock);
   }
 
  private:
@@ -95,7 +103,8 @@ class StreamedObjectIo final : public ObjectIo {
     request.mutable_location()->set_object(object.sha256());
     std::vector<std::byte> bytes(static_cast<std::size_t>(object.size()));
     const CheckpointAccess& access = connection_.access;
-    CALDERA_RETURN_IF_ERROR(rpc::DownloadInto(*access.stub, request, {}, *access.clock, bytes));
+    CALDERA_RETURN_IF_ERROR(
+        rpc::DownloadInto(*access.stub, request, ResumeBriefly(), *access.clock, bytes));
     CALDERA_RETURN_IF_ERROR(CheckDigest(object, bytes));
     return bytes;
   }

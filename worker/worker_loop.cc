@@ -101,6 +101,9 @@ class LeaderLoop {
   absl::Status Run() {
     const DrainWatch watch(parts_, options_.available_until - options_.drain_timeout);
     const absl::Status status = ServeLeases();
+    // A lease that came too late to be served, or whose answer was hung up on, need not wait for
+    // its deadline. A coordinator that is away learns it from silence.
+    if (status.ok() || parts_.drain.requested()) parts_.client.Unregister().IgnoreError();
     return absl::IsCancelled(status) && parts_.drain.requested() ? absl::OkStatus() : status;
   }
 
@@ -109,10 +112,7 @@ class LeaderLoop {
     CALDERA_RETURN_IF_ERROR(Register());
     while (!parts_.drain.requested()) {
       auto answer = parts_.client.AcquireLease(options_.poll, options_.available_until);
-      if (parts_.drain.requested()) {
-        GiveBack(answer);
-        break;
-      }
+      if (parts_.drain.requested()) break;
       if (!answer.ok()) {
         CALDERA_RETURN_IF_ERROR(Reattach(answer.status()));
         continue;
@@ -150,12 +150,6 @@ class LeaderLoop {
     }
     if (absl::IsNotFound(status)) return Register();
     return status;
-  }
-
-  // A lease that came too late to be served need not wait for its deadline.
-  void GiveBack(const absl::StatusOr<v1::AcquireLeaseResponse>& answer) {
-    if (!answer.ok() || !answer->has_lease()) return;
-    Report(answer->lease(), base::Cancelled("the worker is draining"), parts_.log);
   }
 
   void Serve(const v1::Lease& lease) {

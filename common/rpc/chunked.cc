@@ -170,7 +170,9 @@ class ObjectUpload {
       offset += size;
     } while (open && offset < bytes_->size());
     if (open) stream->WritesDone();
-    const absl::Status status = FromGrpc(stream->Finish());
+    absl::Status status = FromGrpc(stream->Finish());
+    // The server has another offset by now: ask again.
+    if (absl::IsAborted(status)) status = absl::UnavailableError(status.message());
     done_ = status.ok();
     if (done_) object_ = response.object();
     if (base::IsTransient(status) && progress == Progress::kMade) return absl::OkStatus();

@@ -65,6 +65,7 @@ TEST(Dispatch, AMatrixOfAnEarlierAttemptStands) {
   EXPECT_FALSE(Must(worker.CommitMatrix(lease, 0, 1)).already_committed());
   EXPECT_TRUE(Must(worker.CommitMatrix(lease, 0, 2)).already_committed());
   EXPECT_EQ(cluster.Get("a").progress().matrices_committed(), 1);
+  cluster.Drain();
   const std::string receipt = Must(cluster.store().ReadKey("receipts/a/0-self_attn.q_proj.json"));
   EXPECT_THAT(receipt, HasSubstr(base::Sha256Hex(MatrixObject(0, 0, 1))));
 }
@@ -78,6 +79,36 @@ TEST(Dispatch, ANewIncarnationEndsTheOldLeaseAtOnce) {
   EXPECT_EQ(ReasonOf(old.Heartbeat(lease, 1).status()), kReasonStaleIncarnation);
   EXPECT_EQ(ReasonOf(old.Complete(lease)), kReasonStaleLease);
   EXPECT_EQ(fresh.Lease().attempt(), 2);
+}
+
+TEST(Dispatch, AWorkerThatLeavesFreesItsUnitWithoutBlame) {
+  Cluster cluster;
+  cluster.Create("a");
+  ScriptedWorker leaving(&cluster, "w1");
+  const v1::Lease lease = leaving.Lease();
+  Must(leaving.Unregister());
+  EXPECT_EQ(ReasonOf(leaving.Complete(lease)), kReasonStaleLease);
+  EXPECT_EQ(ReasonOf(leaving.Acquire().status()), kReasonStaleIncarnation);
+  const v1::Lease again = ScriptedWorker(&cluster, "w2").Lease();
+  EXPECT_EQ(again.task().task_id(), lease.task().task_id());
+  EXPECT_EQ(Must(cluster.coordinator().ListWorkers({})).workers(0).state(), "gone");
+  leaving.Register();
+  EXPECT_EQ(Must(cluster.coordinator().ListWorkers({})).workers(0).state(), "idle");
+  EXPECT_EQ(leaving.Lease().task().task_id(), "calibrate-1");
+}
+
+TEST(Dispatch, AWaitOfAWorkerThatLeavesIsAnsweredAtOnceAndGetsNothing) {
+  Cluster cluster;
+  ScriptedWorker leaving(&cluster, "w1");
+  v1::AcquireLeaseRequest request;
+  request.set_worker_id("w1");
+  request.set_incarnation("first");
+  request.set_wait_seconds(20);
+  absl::Status answer;
+  cluster.coordinator().AcquireLease(
+      request, [&answer](const auto& response) { answer = response.status(); });
+  Must(leaving.Unregister());
+  EXPECT_EQ(ReasonOf(answer), kReasonStaleIncarnation);
 }
 
 TEST(Dispatch, AWorkerWhoseAnswerWasLostGetsTheSameLeaseAgain) {

@@ -32,6 +32,13 @@ class ScriptedWorker {
     Must(cluster_->coordinator().Register(request));
   }
 
+  absl::Status Unregister() {
+    v1::UnregisterRequest request;
+    request.set_worker_id(id_);
+    request.set_incarnation(incarnation_);
+    return cluster_->coordinator().Unregister(request);
+  }
+
   absl::StatusOr<v1::AcquireLeaseResponse> Acquire() {
     v1::AcquireLeaseRequest request;
     request.set_worker_id(id_);

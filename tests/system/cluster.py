@@ -194,7 +194,11 @@ class Cluster:
 
     def wait(self, job):
         """The job, which must succeed."""
-        done = self.caldera("wait", job, "-o", "json")
+        try:
+            done = self.caldera("wait", job, "-o", "json")
+        except subprocess.TimeoutExpired as error:
+            alive = [process.poll() for process in [self.coordinator, *self.workers]]
+            raise AssertionError(f"{error}; exit statuses {alive}; {self.logs()}") from None
         assert done.returncode == 0, done.stderr + self.logs()
         return json.loads(done.stdout)
 

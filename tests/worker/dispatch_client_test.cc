@@ -26,6 +26,16 @@ class DispatchClientTest : public testing::Test {
   const std::unique_ptr<DispatchClient> client_ = Client(absl::Hours(1));
 };
 
+TEST_F(DispatchClientTest, LeavesUnderItsIdentityAndAsksOnlyOnce) {
+  ASSERT_TRUE(client_->Unregister().ok());
+  ASSERT_EQ(service_.departures().size(), 1U);
+  EXPECT_EQ(service_.departures().front().worker_id(), "worker-7");
+  EXPECT_EQ(service_.departures().front().incarnation(), "incarnation");
+  service_.FailCalls(1, base::Unavailable("away"));
+  EXPECT_TRUE(absl::IsUnavailable(client_->Unregister()));
+  EXPECT_EQ(service_.calls(), 2);
+}
+
 TEST_F(DispatchClientTest, RegistersUnderItsIdentity) {
   const auto response = client_->Register();
 

@@ -68,6 +68,7 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   std::vector<v1::CommitHessiansRequest> hessians() const { return Get(hessians_); }
   std::vector<v1::CompleteLeaseRequest> completions() const { return Get(completions_); }
   std::vector<v1::FailLeaseRequest> failures() const { return Get(failed_leases_); }
+  std::vector<v1::UnregisterRequest> departures() const { return Get(departures_); }
 
   grpc::Status Register(grpc::ServerContext* /*context*/, const v1::RegisterRequest* request,
                         v1::RegisterResponse* response) override {
@@ -119,6 +120,10 @@ class DispatchTestServer final : public v1::DispatchService::Service {
                          v1::FailLeaseResponse* /*response*/) override {
     return Take(*request, failed_leases_);
   }
+  grpc::Status Unregister(grpc::ServerContext* /*context*/, const v1::UnregisterRequest* request,
+                          v1::UnregisterResponse* /*response*/) override {
+    return Take(*request, departures_);
+  }
 
  private:
   template <typename T>
@@ -158,6 +163,7 @@ class DispatchTestServer final : public v1::DispatchService::Service {
   std::vector<v1::CommitHessiansRequest> hessians_;
   std::vector<v1::CompleteLeaseRequest> completions_;
   std::vector<v1::FailLeaseRequest> failed_leases_;
+  std::vector<v1::UnregisterRequest> departures_;
 };
 
 }  // namespace caldera::worker
