@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/process_info.h"
 #include "common/base/sha256.h"
 #include "common/base/status.h"
 #include "common/model/local_files.h"
@@ -105,6 +106,7 @@ absl::StatusOr<std::vector<std::vector<std::int32_t>>> JobInputs::RangeWindows(
   if (windows_ == nullptr) {
     CALDERA_ASSIGN_OR_RETURN(auto windows, LoadWindows(lease));
     windows_ = std::make_unique<model::TokenWindows>(std::move(windows));
+    base::ReturnFreeMemory();
   }
   const std::int64_t count = windows_->count();
   const std::int64_t first = count * range / ranges;

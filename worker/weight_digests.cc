@@ -9,7 +9,11 @@
 namespace caldera::worker {
 
 DigestingSource::DigestingSource(std::unique_ptr<model::TensorSource> inner)
-    : inner_(std::move(inner)) {}
+    : inner_(std::move(inner)) {
+  // All at once: made one by one, they would lie between the large buffers of the passes and keep
+  // what is freed there from the next ones.
+  for (const model::TensorInfo& tensor : inner_->tensors()) passes_[tensor.name];
+}
 
 absl::Status DigestingSource::ReadRows(const std::string& tensor, std::int64_t first_row,
                                        std::int64_t row_count, std::span<float> out) const {

@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/file.h"
+#include "common/base/process_info.h"
 #include "common/base/status.h"
 #include "common/rpc/status_conversion.h"
 #include "worker/calibrate_job.h"
@@ -160,6 +161,7 @@ class LeaderLoop {
     TaskOutcome outcome;
     outcome.kind = KindOf(lease.task());
     outcome.status = Work(lease, log, outcome);
+    base::ReturnFreeMemory();
     outcome.seconds = absl::ToDoubleSeconds(absl::Now() - started);
     if (options_.observe) options_.observe(outcome);
     if (!outcome.status.ok()) Report(lease, outcome.status, log);
@@ -265,6 +267,7 @@ void RunFollower(dist::Communicator& ranks, const base::Logger& log) {
     }
     TaskContext context{lease, ranks, nullptr, log, {}, {}};
     const absl::Status status = RunTask(context);
+    base::ReturnFreeMemory();
     if (!status.ok()) log.Debug("rank {}: {}", ranks.rank(), status.ToString());
   }
 }

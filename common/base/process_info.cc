@@ -1,5 +1,6 @@
 #include "common/base/process_info.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ std::int64_t MemoryLimitBytes() {
   const std::int64_t older = LimitIn("/sys/fs/cgroup/memory/memory.limit_in_bytes", physical);
   return std::min({physical, newer, older});
 }
+
+void ReturnFreeMemory() { malloc_trim(0); }
 
 ProcessInfo GetProcessInfo() {
   ProcessInfo info;

@@ -22,6 +22,10 @@ ProcessInfo GetProcessInfo();
 // as containers see it) where that is less. Bytes.
 std::int64_t MemoryLimitBytes();
 
+// Gives pages of the heap that nothing uses back to the system, in the middle of it too: what a
+// phase of many small allocations leaves behind adds to the peak of the next. Milliseconds.
+void ReturnFreeMemory();
+
 // User + system seconds of this process and of its finished children.
 double CpuSecondsWithChildren();
 
