@@ -100,13 +100,9 @@ TEST(Dispatch, AWorkerThatLeavesFreesItsUnitWithoutBlame) {
 TEST(Dispatch, AWaitOfAWorkerThatLeavesIsAnsweredAtOnceAndGetsNothing) {
   Cluster cluster;
   ScriptedWorker leaving(&cluster, "w1");
-  v1::AcquireLeaseRequest request;
-  request.set_worker_id("w1");
-  request.set_incarnation("first");
-  request.set_wait_seconds(20);
   absl::Status answer;
   cluster.coordinator().AcquireLease(
-      request, [&answer](const auto& response) { answer = response.status(); });
+      leaving.WaitingFor(20), [&answer](const auto& response) { answer = response.status(); });
   Must(leaving.Unregister());
   EXPECT_EQ(ReasonOf(answer), kReasonStaleIncarnation);
 }
@@ -128,17 +124,13 @@ TEST(Dispatch, AnUnknownWorkerMustRegister) {
 TEST(Dispatch, AWaitingWorkerGetsTheLeaseWhenAJobComes) {
   Cluster cluster;
   ScriptedWorker worker(&cluster, "w1");
-  v1::AcquireLeaseRequest request;
-  request.set_worker_id("w1");
-  request.set_incarnation("first");
-  request.set_wait_seconds(20);
   int answers = 0;
   v1::AcquireLeaseResponse answer;
   const auto done = [&](absl::StatusOr<v1::AcquireLeaseResponse> response) {
     ++answers;
     answer = Must(std::move(response));
   };
-  cluster.coordinator().AcquireLease(request, done);
+  cluster.coordinator().AcquireLease(worker.WaitingFor(20), done);
   cluster.Advance(absl::Seconds(19));
   EXPECT_EQ(answers, 0);
   cluster.Create("a");
@@ -149,13 +141,10 @@ TEST(Dispatch, AWaitingWorkerGetsTheLeaseWhenAJobComes) {
 TEST(Dispatch, ALongPollEndsEmptyAfterItsTime) {
   Cluster cluster;
   ScriptedWorker worker(&cluster, "w1");
-  v1::AcquireLeaseRequest request;
-  request.set_worker_id("w1");
-  request.set_incarnation("first");
-  request.set_wait_seconds(3600);  // cut to 30
   bool answered = false;
-  cluster.coordinator().AcquireLease(
-      request, [&](const auto& response) { answered = response.ok() && !response->has_lease(); });
+  cluster.coordinator().AcquireLease(  // the wait is cut to 30 s
+      worker.WaitingFor(3600),
+      [&](const auto& response) { answered = response.ok() && !response->has_lease(); });
   cluster.Advance(absl::Seconds(29));
   EXPECT_FALSE(answered);
   cluster.Advance(absl::Seconds(1));

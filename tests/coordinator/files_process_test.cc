@@ -28,11 +28,38 @@ class Files : public CoordinatorProcess {
     if (!result.ok()) return result.status();
     return bytes;
   }
+  // One stream of these messages: its status, and the object in `object_`.
+  absl::Status Write(const std::vector<v1::WriteRequest>& messages) {
+    grpc::ClientContext context;
+    rpc::SetTimeout(context, absl::Seconds(60));
+    v1::WriteResponse response;
+    const auto stream = files_->Write(&context, &response);
+    for (const v1::WriteRequest& message : messages) stream->Write(message);
+    stream->WritesDone();
+    const absl::Status status = rpc::FromGrpc(stream->Finish());
+    object_ = response.object();
+    return status;
+  }
+  // A message of a new upload under a lease of job "a".
+  v1::WriteRequest FirstMessage() {
+    Create("a");
+    Register("w1");
+    v1::WriteRequest message = Fenced<v1::WriteRequest>(Acquire("w1", 0));
+    message.set_upload_id(base::NewUuid());
+    return message;
+  }
+  static void SetChunk(std::int64_t offset, const std::string& data, v1::WriteRequest* message) {
+    message->set_offset(offset);
+    message->set_data(data);
+    message->set_crc32c(base::Crc32c(data));
+  }
   v1::ReadRequest Request() const {
     v1::ReadRequest request;
     request.set_job("compressionJobs/a");
     return request;
   }
+
+  v1::ObjectRef object_;
 };
 
 TEST_F(Files, ServesModelTextAndOutputOfAKnownJob) {
@@ -85,104 +112,55 @@ TEST_F(Files, AnUploadOfSeveralChunksBecomesTheObjectOfItsBytes) {
 }
 
 TEST_F(Files, ABrokenUploadIsResumedAtTheCommittedSize) {
-  Create("a");
-  Register("w1");
-  const v1::Lease lease = Acquire("w1", 0);
-  const std::string id = base::NewUuid();
-  v1::WriteRequest request = Fenced<v1::WriteRequest>(lease);
-  request.set_upload_id(id);
-  request.set_data("first half, ");
-  request.set_crc32c(base::Crc32c(request.data()));
-  {
-    grpc::ClientContext context;
-    v1::WriteResponse response;
-    const auto stream = files_->Write(&context, &response);
-    stream->Write(request);
-    stream->WritesDone();
-    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-  }
-  auto query = Fenced<v1::QueryWriteStatusRequest>(lease);
-  query.set_upload_id(id);
+  v1::WriteRequest message = FirstMessage();
+  SetChunk(0, "first half, ", &message);
+  EXPECT_TRUE(absl::IsUnavailable(Write({message})));
+  v1::QueryWriteStatusRequest query;
+  query.set_lease_id(message.lease_id());
+  query.set_attempt(message.attempt());
+  query.set_upload_id(message.upload_id());
   const auto status =
       Must(Call(files_.get(), &v1::CheckpointService::Stub::QueryWriteStatus, query));
   EXPECT_EQ(status.committed_size(), 12);
-  request.set_offset(12);
-  request.set_data("second half");
-  request.set_crc32c(base::Crc32c(request.data()));
-  request.set_finish(true);
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = files_->Write(&context, &response);
-  stream->Write(request);
-  stream->WritesDone();
-  ASSERT_TRUE(stream->Finish().ok());
-  EXPECT_EQ(response.object().sha256(), base::Sha256Hex(std::string("first half, second half")));
+  SetChunk(12, "second half", &message);
+  message.set_finish(true);
+  Must(Write({message}));
+  EXPECT_EQ(object_.sha256(), base::Sha256Hex(std::string("first half, second half")));
 }
 
 // A stream that broke may still be served when the worker asks where to go on, and beyond that.
 TEST_F(Files, AChunkThatIsThereAlreadyIsPassedOver) {
-  Create("a");
-  Register("w1");
-  v1::WriteRequest request = Fenced<v1::WriteRequest>(Acquire("w1", 0));
-  request.set_upload_id(base::NewUuid());
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = files_->Write(&context, &response);
+  v1::WriteRequest message = FirstMessage();
   const std::vector<std::pair<int, std::string>> chunks = {
       {0, "one, "}, {5, "two, "}, {0, "one, "}, {5, "two, "}, {10, "three"}};
+  std::vector<v1::WriteRequest> messages;
   for (const auto& [offset, data] : chunks) {
-    request.set_offset(offset);
-    request.set_data(data);
-    request.set_crc32c(base::Crc32c(data));
-    request.set_finish(data == "three");
-    stream->Write(request);
+    SetChunk(offset, data, &message);
+    messages.push_back(message);
   }
-  stream->WritesDone();
-  ASSERT_TRUE(stream->Finish().ok());
-  EXPECT_EQ(response.object().sha256(), base::Sha256Hex(std::string("one, two, three")));
+  messages.back().set_finish(true);
+  Must(Write(messages));
+  EXPECT_EQ(object_.sha256(), base::Sha256Hex(std::string("one, two, three")));
 }
 
 TEST_F(Files, AGapIsRefused) {
-  Create("a");
-  Register("w1");
-  v1::WriteRequest request = Fenced<v1::WriteRequest>(Acquire("w1", 0));
-  request.set_upload_id(base::NewUuid());
-  request.set_offset(5);
-  request.set_data("data");
-  request.set_crc32c(base::Crc32c(request.data()));
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = files_->Write(&context, &response);
-  stream->Write(request);
-  stream->WritesDone();
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::ABORTED);
+  v1::WriteRequest message = FirstMessage();
+  SetChunk(5, "data", &message);
+  EXPECT_TRUE(absl::IsAborted(Write({message})));
 }
 
 TEST_F(Files, AWriteWithoutALiveLeaseIsRefused) {
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = files_->Write(&context, &response);
-  v1::WriteRequest request;
-  request.set_upload_id(base::NewUuid());
-  request.set_lease_id("none");
-  stream->Write(request);
-  stream->WritesDone();
-  EXPECT_EQ(ReasonOf(rpc::FromGrpc(stream->Finish())), kReasonStaleLease);
+  v1::WriteRequest message;
+  message.set_upload_id(base::NewUuid());
+  message.set_lease_id("none");
+  EXPECT_EQ(ReasonOf(Write({message})), kReasonStaleLease);
 }
 
 TEST_F(Files, ADamagedChunkIsRefused) {
-  Create("a");
-  Register("w1");
-  grpc::ClientContext context;
-  v1::WriteResponse response;
-  const auto stream = files_->Write(&context, &response);
-  v1::WriteRequest request = Fenced<v1::WriteRequest>(Acquire("w1", 0));
-  request.set_upload_id(base::NewUuid());
-  request.set_data("data");
-  request.set_crc32c(1);
-  stream->Write(request);
-  stream->WritesDone();
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::DATA_LOSS);
+  v1::WriteRequest message = FirstMessage();
+  SetChunk(0, "data", &message);
+  message.set_crc32c(1);
+  EXPECT_TRUE(absl::IsDataLoss(Write({message})));
 }
 
 TEST_F(Files, ListsTheFilesOfTheModel) {

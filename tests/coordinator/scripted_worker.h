@@ -39,13 +39,17 @@ class ScriptedWorker {
     return cluster_->coordinator().Unregister(request);
   }
 
-  absl::StatusOr<v1::AcquireLeaseResponse> Acquire() {
+  v1::AcquireLeaseRequest WaitingFor(int seconds) const {
     v1::AcquireLeaseRequest request;
     request.set_worker_id(id_);
     request.set_incarnation(incarnation_);
+    request.set_wait_seconds(seconds);
+    return request;
+  }
+  absl::StatusOr<v1::AcquireLeaseResponse> Acquire() {
     absl::StatusOr<v1::AcquireLeaseResponse> result = absl::UnknownError("no answer");
     cluster_->coordinator().AcquireLease(
-        request, [&result](absl::StatusOr<v1::AcquireLeaseResponse> response) {
+        WaitingFor(0), [&result](absl::StatusOr<v1::AcquireLeaseResponse> response) {
           result = std::move(response);
         });
     return result;

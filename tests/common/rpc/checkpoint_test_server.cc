@@ -93,6 +93,7 @@ absl::Status CheckpointTestServer::ReceiveChunks(grpc::ServerReader<v1::WriteReq
     base::MutexLock lock(mutex_);
     CALDERA_RETURN_IF_ERROR(Accept(request, uploads_[id]));
     received_ += request.data().size();
+    if (faults_.abort_writes-- > 0) return base::Aborted("another offset is expected");
     if (!request.finish()) continue;
     CALDERA_RETURN_IF_ERROR(Commit(uploads_[id], response));
     if (faults_.lose_write_answers-- > 0) return base::Unavailable("answer lost");

@@ -19,6 +19,7 @@ struct Faults {
   int break_read_after = -1;
   int break_write_after = -1;
   int lose_write_answers = 0;      // commits whose answer is replaced by UNAVAILABLE
+  int abort_writes = 0;            // streams that end with ABORTED once they brought a chunk
   bool forget_uploads = false;     // with break_write_after: as if restarted
   bool refuse_everything = false;  // UNAVAILABLE, always
   bool bad_crc = false;            // of the second chunk read

@@ -177,6 +177,14 @@ TEST_F(ChunkedTest, ResumesABrokenUploadWhereTheServerStands) {
   EXPECT_EQ(service_->received_bytes(), bytes.size());
 }
 
+// Another stream of the upload, which broke, is still being served.
+TEST_F(ChunkedTest, AsksAgainWhenTheServerExpectsAnotherOffset) {
+  Start({.abort_writes = 1});
+  const std::string bytes = SampleBytes();
+  ExpectStored(Send(bytes), bytes);
+  EXPECT_EQ(service_->streams(), 2);
+}
+
 TEST_F(ChunkedTest, BeginsAgainWhenTheServerHasForgotten) {
   Start({.break_write_after = 2, .forget_uploads = true});
   const std::string bytes = SampleBytes();
